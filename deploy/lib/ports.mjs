@@ -1,0 +1,47 @@
+/** Free TCP ports on the loopback interface. */
+import { randomInt } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { DeployError } from './errors.mjs';
+
+const lowestPort = 15_000;
+
+/**
+ * Picks from below the ephemeral range: a port from inside it could be taken by any outgoing connection while the
+ * server that owns it is down for a restart.
+ * @param {number} count
+ * @returns {Promise<number[]>} distinct ports nobody listens on at this moment
+ */
+export async function freePorts(count) {
+  const end = await ephemeralRangeStart();
+  /** @type {Set<number>} */
+  const ports = new Set();
+  for (let tries = 0; ports.size < count; tries++) {
+    if (tries === 1000) throw new DeployError(`no ${count} free ports between ${lowestPort} and ${end}`);
+    const port = randomInt(lowestPort, end);
+    if (!ports.has(port) && (await isFree(port))) ports.add(port);
+  }
+  return [...ports];
+}
+
+/** @returns {Promise<number>} */
+async function ephemeralRangeStart() {
+  try {
+    const start = Number((await readFile('/proc/sys/net/ipv4/ip_local_port_range', 'utf8')).split(/\s+/)[0]);
+    return start > lowestPort + 1000 ? start : 65_536;
+  } catch {
+    return 32_768; // not Linux: the common default
+  }
+}
+
+/**
+ * @param {number} port
+ * @returns {Promise<boolean>}
+ */
+export function isFree(port) {
+  return new Promise((resolve) => {
+    const probe = createServer();
+    probe.once('error', () => resolve(false));
+    probe.listen(port, '127.0.0.1', () => probe.close(() => resolve(true)));
+  });
+}
