@@ -4,6 +4,7 @@ import { describe, it } from "node:test";
 import { Packr, pack, Unpackr } from "msgpackr";
 import { ALARM_SCORE, type Detector, type DetectorSnapshot } from "./detector.js";
 import { detectors } from "./registry.js";
+import { seededUniform } from "./testing.js";
 
 const MINUTE_MS = 60_000;
 const MAX_STATE_BYTES = 16 * 1024;
@@ -19,20 +20,9 @@ interface Reading {
   value: number;
 }
 
-/** A seeded generator of the tests' own (mulberry32), uniform in 0..1. */
-function random(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 /** Daily wave, noise, a spike, a stuck stretch and a new level, five minutes apart. */
 function busySeries(length: number): Reading[] {
-  const next = random(7);
+  const next = seededUniform(7);
   const out: Reading[] = [];
   for (let i = 0; i < length; i++) {
     let value = Math.sin((i / 288) * 2 * Math.PI) + 0.2 * (next() + next() - 1);
@@ -48,7 +38,7 @@ function series(values: number[], stepMs = MINUTE_MS): Reading[] {
   return values.map((value, i) => ({ ts: 1.7e12 + i * stepMs, value }));
 }
 
-const next = random(11);
+const next = seededUniform(11);
 const SERIES: Record<string, Reading[]> = {
   busy: busySeries(2000),
   constant: series(new Array(500).fill(21.5)),

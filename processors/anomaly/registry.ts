@@ -1,6 +1,12 @@
 /** Every detector kind by name. Owns nothing else: adding a kind is one file and one line here. */
 import type { Detector, DetectorKind, DetectorSnapshot } from "./detector.js";
+import { drift } from "./drift.js";
+import { flatLine } from "./flat-line.js";
 import { novelty } from "./novelty.js";
+import { quantile } from "./quantile.js";
+import { range } from "./range.js";
+import { rateOfChange } from "./rate-of-change.js";
+import { spike } from "./spike.js";
 
 /** The kind used where a rule or a command names none. */
 export const DEFAULT_DETECTOR = "novelty";
@@ -15,6 +21,16 @@ function registered<P>(kind: DetectorKind<P>): DetectorKind<unknown> {
   };
 }
 
+const KINDS: readonly DetectorKind<unknown>[] = [
+  registered(novelty),
+  registered(range),
+  registered(rateOfChange),
+  registered(spike),
+  registered(flatLine),
+  registered(drift),
+  registered(quantile),
+];
+
 export const detectors: Readonly<Record<string, DetectorKind<unknown>>> = Object.fromEntries(
-  [registered(novelty)].map((kind) => [kind.name, kind]),
+  KINDS.map((kind) => [kind.name, kind]),
 );
