@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { integerFlag, main, progress } from '../lib/cli.mjs';
 import { UsageError } from '../lib/errors.mjs';
-import { freePorts } from '../lib/ports.mjs';
+import { choosePort } from '../lib/ports.mjs';
 import { logFile, startProcess, waitUntilReady } from '../lib/process.mjs';
 import { bringUp, printState } from '../lib/server.mjs';
 import { influxVersion, installInfluxd } from './influxd.mjs';
@@ -38,7 +38,7 @@ await main({ usage, options }, async (flags, positionals) => {
  * @param {number | undefined} wantedPort
  */
 async function start(program, dir, previous, wantedPort) {
-  const port = wantedPort ?? previous?.port ?? (await freePorts(1))[0];
+  const port = await choosePort(wantedPort, previous?.port);
   const url = `http://127.0.0.1:${port}`;
   progress(`starting InfluxDB in ${dir}`);
   await startProcess({ dir, name, command: program, args: influxdArgs(dir, port), env: cleanEnvironment() });
@@ -66,9 +66,9 @@ function cleanEnvironment() {
 
 /** @param {string} url */
 async function setUp(url) {
-  const login = { username: 'sluice', password: randomBytes(18).toString('base64url') };
+  const login = { username: 'sluice', password: randomBytes(16).toString('hex') };
   const target = { org: 'sluice', bucket: 'telemetry' };
-  const token = randomBytes(32).toString('base64url');
+  const token = randomBytes(32).toString('hex');
   const response = await fetch(`${url}/api/v2/setup`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { integerFlag, main, progress } from '../lib/cli.mjs';
 import { DeployError, UsageError } from '../lib/errors.mjs';
-import { freePorts } from '../lib/ports.mjs';
+import { choosePort } from '../lib/ports.mjs';
 import { runningPid } from '../lib/process.mjs';
 import { bringUp, printState } from '../lib/server.mjs';
 import * as broker from './broker.mjs';
@@ -64,17 +64,17 @@ async function start(classPath, { dir, previous, size, firstPort }) {
 }
 
 /**
- * Ports as asked for, else those of the earlier run, else free ones.
  * @param {number} size
  * @param {number | undefined} firstPort
  * @param {broker.Node[] | undefined} previous
  * @returns {Promise<broker.Node[]>}
  */
 async function chooseNodes(size, firstPort, previous) {
-  const free = await freePorts(2 * size);
-  return Array.from({ length: size }, (_, i) => ({
-    id: i + 1,
-    port: firstPort === undefined ? (previous?.[i].port ?? free[i]) : firstPort + i,
-    controllerPort: previous?.[i].controllerPort ?? free[size + i],
-  }));
+  const nodes = [];
+  for (let i = 0; i < size; i++) {
+    const port = await choosePort(firstPort === undefined ? undefined : firstPort + i, previous?.[i].port);
+    nodes.push({ id: i + 1, port, controllerPort: await choosePort(undefined, previous?.[i].controllerPort) });
+  }
+  const ports = nodes.flatMap((node) => [node.port, node.controllerPort]);
+  return new Set(ports).size === ports.length ? nodes : chooseNodes(size, firstPort, previous);
 }

@@ -24,6 +24,18 @@ export async function freePorts(count) {
   return [...ports];
 }
 
+/**
+ * The port asked for, else the one of an earlier run, else a free one.
+ * @param {number | undefined} wanted
+ * @param {number | undefined} previous
+ * @returns {Promise<number>}
+ */
+export async function choosePort(wanted, previous) {
+  const port = wanted ?? previous ?? (await freePorts(1))[0];
+  if (!(await isFree(port))) throw new DeployError(`port ${port} is in use`);
+  return port;
+}
+
 /** @returns {Promise<number>} */
 async function ephemeralRangeStart() {
   try {
@@ -38,7 +50,7 @@ async function ephemeralRangeStart() {
  * @param {number} port
  * @returns {Promise<boolean>}
  */
-export function isFree(port) {
+function isFree(port) {
   return new Promise((resolve) => {
     const probe = createServer();
     probe.once('error', () => resolve(false));

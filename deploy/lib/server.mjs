@@ -41,29 +41,38 @@ export async function writeState(state) {
  */
 export async function bringUp({ server, version, dir: wanted }, start) {
   const dir = await prepareDir(server, wanted);
-  const temporary = wanted === undefined;
-  const abandon = async () => {
-    await stopAll(dir);
-    if (temporary) await rm(dir, { recursive: true, force: true });
-  };
-  const interrupted = onInterrupt(abandon);
-  try {
-    return await withLock(lockFile(dir), async () => {
-      const previous = await readState(dir);
-      await refuseUnlessIdle(dir, server, previous);
-      try {
-        const details = await start(dir, previous);
-        const state = { server, version, dir, temporary, running: true, pids: await pids(dir), ...details };
-        await writeState(state);
-        return state;
-      } catch (error) {
-        await printLogTails(dir);
-        await abandon();
-        throw error;
-      }
-    });
-  } finally {
-    interrupted.ignore();
+  return withLock(lockFile(dir), async () => {
+    const previous = await readState(dir);
+    await refuseUnlessIdle(dir, server, previous);
+    const base = { server, version, dir, temporary: wanted === undefined };
+    // Written first, so that `down` can end what a killed `up` had started.
+    if (!previous) await writeState({ ...base, running: false, pids: [], incomplete: true });
+    const interrupt = onInterrupt(() => abandon(dir, previous, base.temporary));
+    try {
+      const details = await start(dir, previous);
+      const state = { ...base, running: true, pids: await pids(dir), ...details };
+      await writeState(state);
+      return state;
+    } catch (error) {
+      await printLogTails(dir);
+      await abandon(dir, previous, base.temporary);
+      throw error;
+    } finally {
+      interrupt.ignore();
+    }
+  });
+}
+
+/**
+ * Stops what was started, and leaves a folder that was new as it was found.
+ * @param {string} dir @param {ServerState | undefined} previous @param {boolean} temporary
+ */
+async function abandon(dir, previous, temporary) {
+  await stopAll(dir);
+  if (temporary) await rm(dir, { recursive: true, force: true });
+  else if (!previous) {
+    const made = (await readdir(dir)).filter((name) => name !== 'lock');
+    await Promise.all(made.map((name) => rm(join(dir, name), { recursive: true, force: true })));
   }
 }
 
@@ -81,6 +90,7 @@ async function prepareDir(server, wanted) {
 /** @param {string} dir @param {string} server @param {ServerState | undefined} previous */
 async function refuseUnlessIdle(dir, server, previous) {
   if (previous && previous.server !== server) throw new DeployError(`${dir} belongs to ${previous.server}`);
+  if (previous?.incomplete) throw new DeployError(`an earlier start in ${dir} was cut off: run down, then remove it`);
   const running = await pids(dir);
   if (running.length > 0) throw new DeployError(`already running in ${dir}: pid ${running.join(', ')}`);
 }

@@ -1,0 +1,3 @@
+import { runDown } from '../lib/down.mjs';
+
+await runDown('questdb');
