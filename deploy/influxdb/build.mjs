@@ -1,7 +1,7 @@
 /** Builds InfluxDB into the cache and does nothing else; prints the path of the program. */
-import { main } from '../lib/cli.mjs';
-import { UsageError } from '../lib/errors.mjs';
-import { installInfluxd } from './influxd.mjs';
+import { main } from "../lib/cli.mjs";
+import { UsageError } from "../lib/errors.mjs";
+import { installInfluxd } from "./influxd.mjs";
 
 const usage = `usage: deploy/influxdb/build
   Builds InfluxDB from source, once; prints the path of the program. Needs go, cargo, gcc and pkg-config.

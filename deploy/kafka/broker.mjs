@@ -2,18 +2,18 @@
  * One Kafka node: its settings, formatting its storage, starting it, and telling when it serves.
  * Every node is broker and KRaft controller at once, and listens on the loopback interface only.
  */
-import { existsSync } from 'node:fs';
-import { cp, mkdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { mavenJars } from '../lib/cache.mjs';
-import { logFile, startProcess, waitUntilReady } from '../lib/process.mjs';
-import { capture, requireJava } from '../lib/tools.mjs';
-import { findCoordinator, metadata, validateTopicCreation } from './wire.mjs';
+import { existsSync } from "node:fs";
+import { cp, mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { mavenJars } from "../lib/cache.mjs";
+import { logFile, startProcess, waitUntilReady } from "../lib/process.mjs";
+import { capture, requireJava } from "../lib/tools.mjs";
+import { findCoordinator, metadata, validateTopicCreation } from "./wire.mjs";
 
-export const kafkaVersion = '4.4.0';
+export const kafkaVersion = "4.4.0";
 const readyLimitMs = 120_000;
-const here = fileURLToPath(new URL('.', import.meta.url));
+const here = fileURLToPath(new URL(".", import.meta.url));
 
 /**
  * @typedef {{id: number, port: number, controllerPort: number}} Node
@@ -25,14 +25,14 @@ export const nodeName = (id) => `node-${id}`;
 
 /** @returns {Promise<string>} the class path */
 export async function installKafka() {
-  await requireJava('to run Kafka');
-  return mavenJars(`kafka-${kafkaVersion}`, join(here, 'pom.xml'));
+  await requireJava("to run Kafka");
+  return mavenJars(`kafka-${kafkaVersion}`, join(here, "pom.xml"));
 }
 
 /** @param {Cluster} cluster @param {Node} node */
 const nodeDir = (cluster, node) => join(cluster.dir, nodeName(node.id));
 /** @param {Cluster} cluster @param {Node} node */
-const propertiesFile = (cluster, node) => join(nodeDir(cluster, node), 'server.properties');
+const propertiesFile = (cluster, node) => join(nodeDir(cluster, node), "server.properties");
 
 /** @param {Cluster} cluster @param {Node} node */
 function properties(cluster, node) {
@@ -40,35 +40,35 @@ function properties(cluster, node) {
   const minInSync = size > 1 ? 2 : 1;
   const internalPartitions = 8;
   return {
-    'node.id': node.id,
-    'process.roles': 'broker,controller',
+    "node.id": node.id,
+    "process.roles": "broker,controller",
     listeners: `PLAINTEXT://127.0.0.1:${node.port},CONTROLLER://127.0.0.1:${node.controllerPort}`,
-    'advertised.listeners': `PLAINTEXT://127.0.0.1:${node.port}`,
-    'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT',
-    'controller.listener.names': 'CONTROLLER',
-    'controller.quorum.voters': cluster.nodes.map((n) => `${n.id}@127.0.0.1:${n.controllerPort}`).join(','),
-    'log.dirs': join(nodeDir(cluster, node), 'data'),
-    'auto.create.topics.enable': false,
-    'default.replication.factor': size,
-    'min.insync.replicas': minInSync,
-    'offsets.topic.replication.factor': size,
-    'offsets.topic.num.partitions': internalPartitions,
-    'transaction.state.log.replication.factor': size,
-    'transaction.state.log.min.isr': minInSync,
-    'transaction.state.log.num.partitions': internalPartitions,
-    'share.coordinator.state.topic.replication.factor': size,
-    'share.coordinator.state.topic.min.isr': minInSync,
-    'share.coordinator.state.topic.num.partitions': internalPartitions,
+    "advertised.listeners": `PLAINTEXT://127.0.0.1:${node.port}`,
+    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+    "controller.listener.names": "CONTROLLER",
+    "controller.quorum.voters": cluster.nodes.map((n) => `${n.id}@127.0.0.1:${n.controllerPort}`).join(","),
+    "log.dirs": join(nodeDir(cluster, node), "data"),
+    "auto.create.topics.enable": false,
+    "default.replication.factor": size,
+    "min.insync.replicas": minInSync,
+    "offsets.topic.replication.factor": size,
+    "offsets.topic.num.partitions": internalPartitions,
+    "transaction.state.log.replication.factor": size,
+    "transaction.state.log.min.isr": minInSync,
+    "transaction.state.log.num.partitions": internalPartitions,
+    "share.coordinator.state.topic.replication.factor": size,
+    "share.coordinator.state.topic.min.isr": minInSync,
+    "share.coordinator.state.topic.num.partitions": internalPartitions,
     // A group starts with its first member instead of waiting for more, and may use short sessions.
-    'group.initial.rebalance.delay.ms': 0,
-    'group.min.session.timeout.ms': 1000,
+    "group.initial.rebalance.delay.ms": 0,
+    "group.min.session.timeout.ms": 1000,
     // A killed node is noticed sooner than after the usual 9 s.
-    'broker.session.timeout.ms': 6000,
-    'broker.heartbeat.interval.ms': 1000,
+    "broker.session.timeout.ms": 6000,
+    "broker.heartbeat.interval.ms": 1000,
     // Sized for a small heap: the cleaner alone would take 128 MB of it.
-    'log.cleaner.dedupe.buffer.size': 8 << 20,
-    'num.network.threads': 2,
-    'num.io.threads': 4,
+    "log.cleaner.dedupe.buffer.size": 8 << 20,
+    "num.network.threads": 2,
+    "num.io.threads": 4,
   };
 }
 
@@ -78,7 +78,7 @@ function properties(cluster, node) {
  * @param {Cluster} cluster
  */
 export async function prepareNodes(classPath, cluster) {
-  await cp(join(here, 'log4j2.xml'), join(cluster.dir, 'log4j2.xml'));
+  await cp(join(here, "log4j2.xml"), join(cluster.dir, "log4j2.xml"));
   await Promise.all(cluster.nodes.map((node) => prepareNode(classPath, cluster, node)));
 }
 
@@ -86,17 +86,17 @@ export async function prepareNodes(classPath, cluster) {
 async function prepareNode(classPath, cluster, node) {
   await mkdir(nodeDir(cluster, node), { recursive: true });
   const lines = Object.entries(properties(cluster, node)).map(([key, value]) => `${key}=${value}\n`);
-  await writeFile(propertiesFile(cluster, node), lines.join(''));
-  if (existsSync(join(nodeDir(cluster, node), 'data', 'meta.properties'))) return;
-  const format = ['format', '--cluster-id', cluster.clusterId, '--config', propertiesFile(cluster, node)];
-  const jvm = ['-Xmx128m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1'];
-  await capture('java', [...jvm, ...javaArgs(classPath, cluster), 'kafka.tools.StorageTool', ...format]);
+  await writeFile(propertiesFile(cluster, node), lines.join(""));
+  if (existsSync(join(nodeDir(cluster, node), "data", "meta.properties"))) return;
+  const format = ["format", "--cluster-id", cluster.clusterId, "--config", propertiesFile(cluster, node)];
+  const jvm = ["-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
+  await capture("java", [...jvm, ...javaArgs(classPath, cluster), "kafka.tools.StorageTool", ...format]);
 }
 
 /** @param {string} classPath @param {Cluster} cluster */
 const javaArgs = (classPath, cluster) => [
-  `-Dlog4j2.configurationFile=${join(cluster.dir, 'log4j2.xml')}`,
-  '-cp',
+  `-Dlog4j2.configurationFile=${join(cluster.dir, "log4j2.xml")}`,
+  "-cp",
   classPath,
 ];
 
@@ -107,12 +107,12 @@ const javaArgs = (classPath, cluster) => [
  * @returns {Promise<number>} the pid; the node is not ready yet
  */
 export function startNode(classPath, cluster, node) {
-  const jvm = ['-Xmx256m', '-XX:+UseSerialGC', '-XX:+ExitOnOutOfMemoryError', '-Djava.awt.headless=true'];
+  const jvm = ["-Xmx256m", "-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError", "-Djava.awt.headless=true"];
   return startProcess({
     dir: cluster.dir,
     name: nodeName(node.id),
-    command: 'java',
-    args: [...jvm, ...javaArgs(classPath, cluster), 'kafka.Kafka', propertiesFile(cluster, node)],
+    command: "java",
+    args: [...jvm, ...javaArgs(classPath, cluster), "kafka.Kafka", propertiesFile(cluster, node)],
   });
 }
 
@@ -137,8 +137,8 @@ export function nodeReady(cluster, node, aliveNodes) {
 export function coordinatorsReady(cluster) {
   const [node] = cluster.nodes;
   return waitUntilReady({ dir: cluster.dir, name: nodeName(node.id), limitMs: readyLimitMs }, async () => {
-    await findCoordinator(node.port, 'group');
-    await findCoordinator(node.port, 'transaction');
+    await findCoordinator(node.port, "group");
+    await findCoordinator(node.port, "transaction");
     return true;
   });
 }

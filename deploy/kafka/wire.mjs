@@ -2,7 +2,7 @@
  * The four Kafka requests needed to tell that a broker serves: ApiVersions is skipped, the versions used here are
  * served by every Kafka 4.x. One connection per request; field names follow the protocol guide.
  */
-import { connect } from 'node:net';
+import { connect } from "node:net";
 
 const limitMs = 10_000;
 
@@ -38,7 +38,7 @@ export async function metadata(port) {
  */
 export async function validateTopicCreation(port, replicationFactor) {
   const topic = Buffer.concat([
-    string('sluice-readiness-check'),
+    string("sluice-readiness-check"),
     int32(1), // partitions
     int16(replicationFactor),
     int32(0), // assignments
@@ -49,7 +49,7 @@ export async function validateTopicCreation(port, replicationFactor) {
   answer.int32(); // throttle_time_ms
   answer.array(() => {
     answer.string(); // name
-    refuseError('topic creation', answer.int16(), answer.string());
+    refuseError("topic creation", answer.int16(), answer.string());
   });
 }
 
@@ -59,7 +59,7 @@ export async function validateTopicCreation(port, replicationFactor) {
  * @param {'group' | 'transaction'} kind
  */
 export async function findCoordinator(port, kind) {
-  const body = Buffer.concat([string('sluice-readiness-check'), Buffer.from([kind === 'group' ? 0 : 1])]);
+  const body = Buffer.concat([string("sluice-readiness-check"), Buffer.from([kind === "group" ? 0 : 1])]);
   const answer = await request(port, api.findCoordinator, body);
   answer.int32(); // throttle_time_ms
   refuseError(`${kind} coordinator`, answer.int16(), answer.string());
@@ -67,7 +67,7 @@ export async function findCoordinator(port, kind) {
 
 /** @param {string} what @param {number} code @param {string | null} message */
 function refuseError(what, code, message) {
-  if (code !== 0) throw new Error(`${what}: Kafka error ${code}${message ? ` (${message})` : ''}`);
+  if (code !== 0) throw new Error(`${what}: Kafka error ${code}${message ? ` (${message})` : ""}`);
 }
 
 /**
@@ -77,14 +77,16 @@ function refuseError(what, code, message) {
  * @returns {Promise<Reader>} positioned at the start of the response body
  */
 function request(port, { key, version }, body) {
-  const message = Buffer.concat([int16(key), int16(version), int32(1), string('sluice-deploy'), body]);
+  const message = Buffer.concat([int16(key), int16(version), int32(1), string("sluice-deploy"), body]);
   return new Promise((resolve, reject) => {
-    const socket = connect({ host: '127.0.0.1', port });
+    const socket = connect({ host: "127.0.0.1", port });
     let received = Buffer.alloc(0);
-    socket.setTimeout(limitMs, () => socket.destroy(new Error(`no answer from port ${port} within ${limitMs} ms`)));
-    socket.once('error', reject);
-    socket.once('close', () => reject(new Error(`port ${port} closed the connection`)));
-    socket.on('data', (chunk) => {
+    socket.setTimeout(limitMs, () =>
+      socket.destroy(new Error(`no answer from port ${port} within ${limitMs} ms`)),
+    );
+    socket.once("error", reject);
+    socket.once("close", () => reject(new Error(`port ${port} closed the connection`)));
+    socket.on("data", (chunk) => {
       received = Buffer.concat([received, chunk]);
       if (received.length < 4 || received.length < 4 + received.readInt32BE(0)) return;
       resolve(new Reader(received, 8)); // past the size and the correlation id
@@ -115,7 +117,7 @@ class Reader {
     const length = this.int16();
     if (length < 0) return null;
     this.#at += length;
-    return this.#buffer.toString('utf8', this.#at - length, this.#at);
+    return this.#buffer.toString("utf8", this.#at - length, this.#at);
   }
   /** @template T @param {() => T} item @returns {T[]} */
   array(item) {

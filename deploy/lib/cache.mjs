@@ -1,15 +1,17 @@
 /** What is fetched or built once per machine: `~/.cache/sluice`, or `SLUICE_CACHE_DIR`. Safe under concurrent runs. */
-import { createHash } from 'node:crypto';
-import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readFile, rename, rm } from 'node:fs/promises';
-import { homedir } from 'node:os';
-import { join, resolve } from 'node:path';
-import { progress } from './cli.mjs';
-import { requireTools, runTool } from './tools.mjs';
-import { withLock } from './lock.mjs';
+import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
+import { mkdir, mkdtemp, readFile, rename, rm } from "node:fs/promises";
+import { homedir } from "node:os";
+import { join, resolve } from "node:path";
+import { progress } from "./cli.mjs";
+import { withLock } from "./lock.mjs";
+import { requireTools, runTool } from "./tools.mjs";
 
 export function cacheDir() {
-  return process.env.SLUICE_CACHE_DIR ? resolve(process.env.SLUICE_CACHE_DIR) : join(homedir(), '.cache', 'sluice');
+  return process.env.SLUICE_CACHE_DIR
+    ? resolve(process.env.SLUICE_CACHE_DIR)
+    : join(homedir(), ".cache", "sluice");
 }
 
 /**
@@ -20,9 +22,9 @@ export function cacheDir() {
  * @returns {Promise<string>}
  */
 export async function cached(name, inputs, fill) {
-  const hash = createHash('sha256');
-  for (const file of inputs) hash.update(await readFile(file)).update('\0');
-  const entry = join(cacheDir(), `${name}-${hash.digest('hex').slice(0, 12)}`);
+  const hash = createHash("sha256");
+  for (const file of inputs) hash.update(await readFile(file)).update("\0");
+  const entry = join(cacheDir(), `${name}-${hash.digest("hex").slice(0, 12)}`);
   if (existsSync(entry)) return entry;
   await mkdir(cacheDir(), { recursive: true });
   const waiting = () => progress(`another process is preparing ${name}; waiting for it`);
@@ -50,10 +52,19 @@ async function fillEntry(entry, fill) {
  */
 export async function mavenJars(name, pom) {
   const dir = await cached(name, [pom], async (target) => {
-    await requireTools({ mvn: 'maven' }, `to fetch the ${name} jars`);
+    await requireTools({ mvn: "maven" }, `to fetch the ${name} jars`);
     progress(`fetching the ${name} jars with Maven (once)`);
-    const goal = 'org.apache.maven.plugins:maven-dependency-plugin:2.8:copy-dependencies';
-    await runTool('mvn', ['-q', '-B', '-f', pom, goal, '-DincludeScope=runtime', `-DoutputDirectory=${target}`]);
+    const goal = "org.apache.maven.plugins:maven-dependency-plugin:2.8:copy-dependencies";
+    await runTool("mvn", [
+      "-q",
+      "-B",
+      "-Dstyle.color=never",
+      "-f",
+      pom,
+      goal,
+      "-DincludeScope=runtime",
+      `-DoutputDirectory=${target}`,
+    ]);
   });
-  return join(dir, '*');
+  return join(dir, "*");
 }

@@ -2,8 +2,8 @@
  * The command line shared by every script here: flags in, one JSON object (or a short summary) out.
  * stdout carries the result only; progress and errors go to stderr. Exit codes: 0 ok, 1 failed, 2 usage.
  */
-import { parseArgs } from 'node:util';
-import { DeployError, UsageError } from './errors.mjs';
+import { parseArgs } from "node:util";
+import { DeployError, UsageError } from "./errors.mjs";
 
 /** @param {string} message */
 export function progress(message) {
@@ -35,7 +35,7 @@ export async function main(spec, body) {
 function parse(spec) {
   try {
     return parseArgs({
-      options: { ...spec.options, help: { type: 'boolean', short: 'h' } },
+      options: { ...spec.options, help: { type: "boolean", short: "h" } },
       allowPositionals: true,
     });
   } catch (error) {
@@ -52,7 +52,7 @@ function parse(spec) {
 export function integerFlag(text, flag, { min, max }) {
   if (text === undefined) return undefined;
   const value = Number(text);
-  if (text.trim() === '' || !Number.isInteger(value) || value < min || value > max) {
+  if (text.trim() === "" || !Number.isInteger(value) || value < min || value > max) {
     throw new UsageError(`${flag} must be a whole number from ${min} to ${max}, not "${text}"`);
   }
   return value;
@@ -64,8 +64,8 @@ export function integerFlag(text, flag, { min, max }) {
  * @param {string | undefined} positional
  */
 export function requireDir(flag, positional) {
-  if (flag && positional) throw new UsageError('give the folder once: as DIR or as --dir DIR');
+  if (flag && positional) throw new UsageError("give the folder once: as DIR or as --dir DIR");
   const dir = flag ?? positional;
-  if (!dir) throw new UsageError('the folder of the server is missing');
+  if (!dir) throw new UsageError("the folder of the server is missing");
   return dir;
 }

@@ -2,8 +2,8 @@
  * An exclusive lock between processes. It is a kernel lock (flock) held by a helper whose life hangs on a pipe from
  * this process, so a crash of the holder releases it and no stale lock can remain.
  */
-import { spawn } from 'node:child_process';
-import { DeployError } from './errors.mjs';
+import { spawn } from "node:child_process";
+import { DeployError } from "./errors.mjs";
 
 /**
  * Runs `body` while holding the lock on `file`.
@@ -19,7 +19,7 @@ export async function withLock(file, body, onWait) {
     return await body();
   } finally {
     holder.stdin.end();
-    await new Promise((resolve) => holder.once('close', resolve));
+    await new Promise((resolve) => holder.once("close", resolve));
   }
 }
 
@@ -30,22 +30,22 @@ export async function withLock(file, body, onWait) {
  */
 function acquire(file, onWait) {
   return new Promise((resolve, reject) => {
-    const holder = spawn('flock', ['--exclusive', file, 'sh', '-c', 'echo locked; exec cat >/dev/null'], {
-      stdio: ['pipe', 'pipe', 'inherit'],
+    const holder = spawn("flock", ["--exclusive", file, "sh", "-c", "echo locked; exec cat >/dev/null"], {
+      stdio: ["pipe", "pipe", "inherit"],
       // Its own process group: Ctrl-C must not release the lock while this process still cleans up.
       detached: true,
     });
     const waiting = onWait && setTimeout(onWait, 500);
     const settle = () => waiting && clearTimeout(waiting);
-    holder.once('error', (error) => {
+    holder.once("error", (error) => {
       settle();
       reject(new DeployError(`cannot lock ${file}: ${error.message} (flock comes with util-linux)`));
     });
-    holder.once('exit', (code) => {
+    holder.once("exit", (code) => {
       settle();
       reject(new DeployError(`cannot lock ${file}: flock exited with ${code}`));
     });
-    holder.stdout.once('data', () => {
+    holder.stdout.once("data", () => {
       settle();
       resolve(holder);
     });

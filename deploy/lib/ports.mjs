@@ -1,8 +1,8 @@
 /** Free TCP ports on the loopback interface. */
-import { randomInt } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
-import { DeployError } from './errors.mjs';
+import { randomInt } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { DeployError } from "./errors.mjs";
 
 const lowestPort = 15_000;
 
@@ -39,7 +39,7 @@ export async function choosePort(wanted, previous) {
 /** @returns {Promise<number>} */
 async function ephemeralRangeStart() {
   try {
-    const start = Number((await readFile('/proc/sys/net/ipv4/ip_local_port_range', 'utf8')).split(/\s+/)[0]);
+    const start = Number((await readFile("/proc/sys/net/ipv4/ip_local_port_range", "utf8")).split(/\s+/)[0]);
     return start > lowestPort + 1000 ? start : 65_536;
   } catch {
     return 32_768; // not Linux: the common default
@@ -53,7 +53,7 @@ async function ephemeralRangeStart() {
 function isFree(port) {
   return new Promise((resolve) => {
     const probe = createServer();
-    probe.once('error', () => resolve(false));
-    probe.listen(port, '127.0.0.1', () => probe.close(() => resolve(true)));
+    probe.once("error", () => resolve(false));
+    probe.listen(port, "127.0.0.1", () => probe.close(() => resolve(true)));
   });
 }

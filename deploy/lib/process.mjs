@@ -2,12 +2,12 @@
  * Servers as detached processes, each known by a pid file. Nothing is ever signalled by name: a pid counts as ours only
  * while its command line mentions the server's folder, so a pid the system has given to another program is left alone.
  */
-import { spawn } from 'node:child_process';
-import { constants } from 'node:fs';
-import { open, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { DeployError } from './errors.mjs';
-import { waitFor } from './wait.mjs';
+import { spawn } from "node:child_process";
+import { constants } from "node:fs";
+import { open, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { DeployError } from "./errors.mjs";
+import { waitFor } from "./wait.mjs";
 
 const terminateGraceMs = 15_000;
 const killGraceMs = 10_000;
@@ -24,12 +24,16 @@ const pidFile = (dir, name) => join(dir, `${name}.pid`);
  * @returns {Promise<number>} the pid
  */
 export async function startProcess({ dir, name, command, args, env }) {
-  const log = await open(logFile(dir, name), constants.O_APPEND | constants.O_CREAT | constants.O_WRONLY, 0o600);
+  const log = await open(
+    logFile(dir, name),
+    constants.O_APPEND | constants.O_CREAT | constants.O_WRONLY,
+    0o600,
+  );
   try {
-    const child = spawn(command, args, { cwd: dir, env, detached: true, stdio: ['ignore', log.fd, log.fd] });
+    const child = spawn(command, args, { cwd: dir, env, detached: true, stdio: ["ignore", log.fd, log.fd] });
     const pid = await new Promise((resolve, reject) => {
-      child.once('spawn', () => resolve(/** @type {number} */ (child.pid)));
-      child.once('error', (error) => reject(new DeployError(`cannot run ${command}: ${error.message}`)));
+      child.once("spawn", () => resolve(/** @type {number} */ (child.pid)));
+      child.once("error", (error) => reject(new DeployError(`cannot run ${command}: ${error.message}`)));
     });
     child.unref();
     await writeFile(pidFile(dir, name), `${pid}\n`);
@@ -56,17 +60,17 @@ export async function runningPid(dir, name) {
  * @param {string} dir
  */
 async function isOurs(pid, dir) {
-  const commandLine = await readOrUndefined(`/proc/${pid}/cmdline`);
-  return commandLine !== undefined && commandLine.split('\0').some((arg) => arg.includes(`${dir}/`));
+  const commandLine = (await readOrUndefined(`/proc/${pid}/cmdline`)) ?? "";
+  return commandLine.split("\0").some((arg) => arg.includes(`${dir}/`));
 }
 
 /** @param {string} path */
 async function readOrUndefined(path) {
   try {
-    return await readFile(path, 'utf8');
+    return await readFile(path, "utf8");
   } catch (error) {
     const code = /** @type {NodeJS.ErrnoException} */ (error).code;
-    if (code === 'ENOENT' || code === 'ESRCH') return undefined;
+    if (code === "ENOENT" || code === "ESRCH") return undefined;
     throw error;
   }
 }
@@ -80,14 +84,14 @@ async function readOrUndefined(path) {
  */
 export async function stopProcess(dir, name, { force = false } = {}) {
   const pid = await runningPid(dir, name);
-  let outcome = /** @type {'stopped' | 'killed' | 'not running'} */ ('not running');
+  let outcome = /** @type {'stopped' | 'killed' | 'not running'} */ ("not running");
   if (pid !== undefined) {
-    outcome = 'stopped';
+    outcome = "stopped";
     const gone = async () => !(await isOurs(pid, dir));
-    if (!force) signal(pid, 'SIGTERM');
+    if (!force) signal(pid, "SIGTERM");
     if (force || !(await waitFor(gone, terminateGraceMs))) {
-      outcome = 'killed';
-      signal(pid, 'SIGKILL');
+      outcome = "killed";
+      signal(pid, "SIGKILL");
       if (!(await waitFor(gone, killGraceMs))) throw new DeployError(`process ${pid} (${name}) does not end`);
     }
   }
@@ -100,13 +104,13 @@ function signal(pid, name) {
   try {
     process.kill(pid, name);
   } catch (error) {
-    if (/** @type {NodeJS.ErrnoException} */ (error).code !== 'ESRCH') throw error;
+    if (/** @type {NodeJS.ErrnoException} */ (error).code !== "ESRCH") throw error;
   }
 }
 
 /** @param {string} dir @returns {Promise<string[]>} names of the processes that have a pid file in `dir` */
 export async function processNames(dir) {
-  return (await readdir(dir)).filter((file) => file.endsWith('.pid')).map((file) => file.slice(0, -4));
+  return (await readdir(dir)).filter((file) => file.endsWith(".pid")).map((file) => file.slice(0, -4));
 }
 
 /** @param {string} dir Stops every process of the folder. */
@@ -120,7 +124,7 @@ export async function stopAll(dir) {
  * @param {() => Promise<boolean>} ready a throw counts as "not yet", and the last one is reported
  */
 export async function waitUntilReady({ dir, name, limitMs }, ready) {
-  let reason = 'no answer';
+  let reason = "no answer";
   const done = await waitFor(async () => {
     if ((await runningPid(dir, name)) === undefined) {
       throw new DeployError(`${name} ended while starting`);

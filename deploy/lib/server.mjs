@@ -2,27 +2,27 @@
  * The life of one server folder: `server.json` describes it, a lock in it keeps two commands apart, and a temporary
  * folder goes away with its server. What `up` could not finish it takes back.
  */
-import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, open, readdir, readFile, realpath, rename, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { progress } from './cli.mjs';
-import { DeployError } from './errors.mjs';
-import { withLock } from './lock.mjs';
-import { logFile, processNames, runningPid, stopAll } from './process.mjs';
+import { existsSync } from "node:fs";
+import { mkdir, mkdtemp, open, readdir, readFile, realpath, rename, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { progress } from "./cli.mjs";
+import { DeployError } from "./errors.mjs";
+import { withLock } from "./lock.mjs";
+import { logFile, processNames, runningPid, stopAll } from "./process.mjs";
 
 /**
  * @typedef {{server: string, version: string, dir: string, temporary: boolean, running: boolean, pids: number[],
  *   [key: string]: any}} ServerState
  */
 
-const stateFile = (/** @type {string} */ dir) => join(dir, 'server.json');
-const lockFile = (/** @type {string} */ dir) => join(dir, 'lock');
+const stateFile = (/** @type {string} */ dir) => join(dir, "server.json");
+const lockFile = (/** @type {string} */ dir) => join(dir, "lock");
 
 /** @param {string} dir @returns {Promise<ServerState | undefined>} */
 export async function readState(dir) {
   if (!existsSync(stateFile(dir))) return undefined;
-  return JSON.parse(await readFile(stateFile(dir), 'utf8'));
+  return JSON.parse(await readFile(stateFile(dir), "utf8"));
 }
 
 /** Whole or not at all, and readable by its owner only, for it may hold a token. @param {ServerState} state */
@@ -71,7 +71,7 @@ async function abandon(dir, previous, temporary) {
   await stopAll(dir);
   if (temporary) await rm(dir, { recursive: true, force: true });
   else if (!previous) {
-    const made = (await readdir(dir)).filter((name) => name !== 'lock');
+    const made = (await readdir(dir)).filter((name) => name !== "lock");
     await Promise.all(made.map((name) => rm(join(dir, name), { recursive: true, force: true })));
   }
 }
@@ -81,7 +81,7 @@ async function prepareDir(server, wanted) {
   if (wanted === undefined) return realpath(await mkdtemp(join(tmpdir(), `sluice-${server}-`)));
   await mkdir(wanted, { recursive: true, mode: 0o700 });
   const dir = await realpath(wanted);
-  if (!(await readState(dir)) && (await readdir(dir)).some((name) => name !== 'lock')) {
+  if (!(await readState(dir)) && (await readdir(dir)).some((name) => name !== "lock")) {
     throw new DeployError(`${dir} is not empty and holds no server.json: give an empty or new folder`);
   }
   return dir;
@@ -90,9 +90,10 @@ async function prepareDir(server, wanted) {
 /** @param {string} dir @param {string} server @param {ServerState | undefined} previous */
 async function refuseUnlessIdle(dir, server, previous) {
   if (previous && previous.server !== server) throw new DeployError(`${dir} belongs to ${previous.server}`);
-  if (previous?.incomplete) throw new DeployError(`an earlier start in ${dir} was cut off: run down, then remove it`);
+  if (previous?.incomplete)
+    throw new DeployError(`an earlier start in ${dir} was cut off: run down, then remove it`);
   const running = await pids(dir);
-  if (running.length > 0) throw new DeployError(`already running in ${dir}: pid ${running.join(', ')}`);
+  if (running.length > 0) throw new DeployError(`already running in ${dir}: pid ${running.join(", ")}`);
 }
 
 /** @param {() => Promise<void>} cleanUp */
@@ -101,8 +102,8 @@ function onInterrupt(cleanUp) {
     progress(`${name}: stopping what was started`);
     cleanUp().finally(() => process.exit(1));
   };
-  process.once('SIGINT', handle).once('SIGTERM', handle);
-  return { ignore: () => process.off('SIGINT', handle).off('SIGTERM', handle) };
+  process.once("SIGINT", handle).once("SIGTERM", handle);
+  return { ignore: () => process.off("SIGINT", handle).off("SIGTERM", handle) };
 }
 
 /** @param {string} dir @returns {Promise<number[]>} */
@@ -156,7 +157,7 @@ async function tail(path) {
     const { size } = await file.stat();
     const start = Math.max(0, size - lengthBytes);
     const { buffer, bytesRead } = await file.read(Buffer.alloc(lengthBytes), 0, lengthBytes, start);
-    return buffer.toString('utf8', 0, bytesRead).split('\n').slice(-40).join('\n').trimEnd();
+    return buffer.toString("utf8", 0, bytesRead).split("\n").slice(-40).join("\n").trimEnd();
   } finally {
     await file.close();
   }
@@ -170,5 +171,5 @@ async function tail(path) {
  */
 export function printState(state, json, lines) {
   if (json) process.stdout.write(`${JSON.stringify(state)}\n`);
-  else process.stdout.write(`${lines.join('\n')}\n`);
+  else process.stdout.write(`${lines.join("\n")}\n`);
 }

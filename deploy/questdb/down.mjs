@@ -1,3 +1,3 @@
-import { runDown } from '../lib/down.mjs';
+import { runDown } from "../lib/down.mjs";
 
-await runDown('questdb');
+await runDown("questdb");

@@ -1,36 +1,36 @@
 /** Starts a real QuestDB with the deduplicating tables of Sluice made. */
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { mavenJars } from '../lib/cache.mjs';
-import { integerFlag, main, progress } from '../lib/cli.mjs';
-import { DeployError, UsageError } from '../lib/errors.mjs';
-import { choosePort } from '../lib/ports.mjs';
-import { logFile, startProcess, waitUntilReady } from '../lib/process.mjs';
-import { bringUp, printState } from '../lib/server.mjs';
-import { requireJava } from '../lib/tools.mjs';
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { mavenJars } from "../lib/cache.mjs";
+import { integerFlag, main, progress } from "../lib/cli.mjs";
+import { DeployError, UsageError } from "../lib/errors.mjs";
+import { choosePort } from "../lib/ports.mjs";
+import { logFile, startProcess, waitUntilReady } from "../lib/process.mjs";
+import { bringUp, printState } from "../lib/server.mjs";
+import { requireJava } from "../lib/tools.mjs";
 
 const usage = `usage: deploy/questdb/up [--dir DIR] [--port N] [--json]
   --dir   keeps the data there; a second start continues with it (default: a temporary folder, removed by down)
   --port  port of HTTP: SQL, line protocol and web console (default: a free one)
   --json  prints the content of server.json`;
 
-const options = { dir: { type: 'string' }, port: { type: 'string' }, json: { type: 'boolean' } };
-const version = '9.0.3';
-const name = 'questdb';
+const options = { dir: { type: "string" }, port: { type: "string" }, json: { type: "boolean" } };
+const version = "9.0.3";
+const name = "questdb";
 const readyLimitMs = 60_000;
-const here = fileURLToPath(new URL('.', import.meta.url));
+const here = fileURLToPath(new URL(".", import.meta.url));
 
 await main({ usage, options }, async (flags, positionals) => {
   if (positionals.length > 0) throw new UsageError(`unexpected argument "${positionals[0]}"`);
-  const port = integerFlag(flags.port, '--port', { min: 1, max: 65_535 });
-  await requireJava('to run QuestDB');
-  const classPath = await mavenJars(`questdb-${version}`, join(here, 'pom.xml'));
-  const spec = { server: 'questdb', version, dir: flags.dir };
+  const port = integerFlag(flags.port, "--port", { min: 1, max: 65_535 });
+  await requireJava("to run QuestDB");
+  const classPath = await mavenJars(`questdb-${version}`, join(here, "pom.xml"));
+  const spec = { server: "questdb", version, dir: flags.dir };
   const state = await bringUp(spec, (dir, previous) => start(classPath, dir, previous, port));
   printState(state, flags.json, [
     `QuestDB ${state.version} is up: ${state.url}`,
-    `tables: ${state.tables.join(', ')}`,
+    `tables: ${state.tables.join(", ")}`,
     `folder: ${state.dir}`,
     `stop it: deploy/questdb/down ${state.dir}`,
   ]);
@@ -45,14 +45,14 @@ await main({ usage, options }, async (flags, positionals) => {
 async function start(classPath, dir, previous, wantedPort) {
   const port = await choosePort(wantedPort, previous?.port);
   const url = `http://127.0.0.1:${port}`;
-  const root = join(dir, 'root');
+  const root = join(dir, "root");
   progress(`starting QuestDB in ${dir}`);
-  await mkdir(join(root, 'conf'), { recursive: true });
-  await writeFile(join(root, 'conf', 'server.conf'), serverConf(port));
-  await writeFile(join(root, 'conf', 'log.conf'), logConf());
-  const jvm = ['-Xms64m', '-Xmx256m', '-XX:+UseSerialGC', '-XX:+ExitOnOutOfMemoryError'];
-  const args = [...jvm, '-cp', classPath, 'io.questdb.ServerMain', '-d', root];
-  await startProcess({ dir, name, command: 'java', args, env: cleanEnvironment() });
+  await mkdir(join(root, "conf"), { recursive: true });
+  await writeFile(join(root, "conf", "server.conf"), serverConf(port));
+  await writeFile(join(root, "conf", "log.conf"), logConf());
+  const jvm = ["-Xms64m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError"];
+  const args = [...jvm, "-cp", classPath, "io.questdb.ServerMain", "-d", root];
+  await startProcess({ dir, name, command: "java", args, env: cleanEnvironment() });
   await waitUntilReady({ dir, name, limitMs: readyLimitMs }, async () => (await fetch(`${url}/ping`)).ok);
   const tables = await createTables(url);
   return { port, url, tables, log: logFile(dir, name) };
@@ -89,7 +89,7 @@ w.stdout.level=ADVISORY,ERROR,CRITICAL
 
 /** Settings of the user's own QuestDB must not leak into this one. */
 function cleanEnvironment() {
-  return Object.fromEntries(Object.entries(process.env).filter(([key]) => !key.startsWith('QDB_')));
+  return Object.fromEntries(Object.entries(process.env).filter(([key]) => !key.startsWith("QDB_")));
 }
 
 /**
@@ -97,12 +97,16 @@ function cleanEnvironment() {
  * @returns {Promise<string[]>} the tables of schema.sql
  */
 async function createTables(url) {
-  const text = await readFile(join(here, 'schema.sql'), 'utf8');
-  const statements = text.replaceAll(/--.*$/gm, '').split(';').map((statement) => statement.trim());
+  const text = await readFile(join(here, "schema.sql"), "utf8");
+  const statements = text
+    .replaceAll(/--.*$/gm, "")
+    .split(";")
+    .map((statement) => statement.trim());
   const tables = [];
   for (const statement of statements.filter(Boolean)) {
     const response = await fetch(`${url}/exec?${new URLSearchParams({ query: statement })}`);
-    if (!response.ok) throw new DeployError(`QuestDB refused a table: ${await response.text()}\n${statement}`);
+    if (!response.ok)
+      throw new DeployError(`QuestDB refused a table: ${await response.text()}\n${statement}`);
     tables.push(/** @type {string} */ (/EXISTS (\w+)/.exec(statement)?.[1]));
   }
   return tables;
