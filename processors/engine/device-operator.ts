@@ -1,0 +1,129 @@
+/**
+ * Everything that is computed for one device: duplicates, lateness, rollups, alerts, its summary.
+ *
+ * Pure and synchronous: state and outputs are a function of the records given (INV-4). Guarantee: a duplicate or
+ * late reading reaches neither rollups nor detectors.
+ */
+import { Packr } from "msgpackr";
+import type { Alert } from "../../contracts/alert.js";
+import type { DeviceSummary } from "../../contracts/device.js";
+import { SluiceError } from "../../contracts/errors.js";
+import type { ReadingRecord } from "../../contracts/reading.js";
+import { DeviceAlerts, type DeviceAlertsSnapshot } from "../alerting/device-alerts.js";
+import type { Rule } from "../alerting/rules.js";
+import {
+  type Admission,
+  DeviceWindows,
+  type DeviceWindowsSnapshot,
+  type DownsampleOptions,
+  type RollupChange,
+} from "../downsample/device-windows.js";
+import { shortId } from "../downsample/open-window.js";
+
+export interface OperatorOptions extends DownsampleOptions {
+  rules: readonly Rule[];
+}
+
+/** Layout version of the state: an entry of another version is not read but rebuilt from the log. */
+const STATE_VERSION = 1;
+
+interface Snapshot {
+  v: number;
+  /** Window sizes the state was built with: other ones need a rebuild. */
+  sizesMs: number[];
+  windows: DeviceWindowsSnapshot;
+  alerts: DeviceAlertsSnapshot;
+  readings: number;
+  lastIngestTs: number;
+  latest: [metric: string, ts: number, value: number][];
+}
+
+const packr = new Packr({ moreTypes: true, useRecords: true });
+
+export class DeviceOperator {
+  readonly #device: string;
+  readonly #options: OperatorOptions;
+  readonly #windows: DeviceWindows;
+  readonly #alerts: DeviceAlerts;
+  #readings = 0;
+  #lastIngestTs = 0;
+  readonly #latest = new Map<string, { ts: number; value: number }>();
+
+  private constructor(device: string, options: OperatorOptions, snapshot?: Snapshot) {
+    this.#device = device;
+    this.#options = options;
+    this.#windows = new DeviceWindows(device, options, snapshot?.windows);
+    this.#alerts = new DeviceAlerts(device, options.rules, snapshot?.alerts);
+    if (snapshot) {
+      this.#readings = snapshot.readings;
+      this.#lastIngestTs = snapshot.lastIngestTs;
+      for (const [metric, ts, value] of snapshot.latest) this.#latest.set(metric, { ts, value });
+    }
+  }
+
+  static create(device: string, options: OperatorOptions): DeviceOperator {
+    return new DeviceOperator(device, options);
+  }
+
+  /** @throws SluiceError STATE_CORRUPT when the bytes are no state of this version and these windows */
+  static load(device: string, options: OperatorOptions, bytes: Uint8Array): DeviceOperator {
+    try {
+      const snapshot = packr.unpack(bytes) as Snapshot;
+      if (snapshot.v !== STATE_VERSION)
+        throw new Error(`state version ${snapshot.v}, this is ${STATE_VERSION}`);
+      const sizes = options.resolutions.map((resolution) => resolution.sizeMs).join();
+      if (snapshot.sizesMs.join() !== sizes)
+        throw new Error(`state has windows of ${snapshot.sizesMs} ms, not ${sizes}`);
+      return new DeviceOperator(device, options, snapshot);
+    } catch (error) {
+      throw new SluiceError("STATE_CORRUPT", `state of device ${device}: ${(error as Error).message}`, {
+        cause: error,
+      });
+    }
+  }
+
+  /** Takes one record. Alerts that changed state are appended to `alerts`. */
+  step(record: ReadingRecord, alerts: Alert[]): Admission {
+    const untimed = record.tsFrom === "gateway";
+    const admission = this.#windows.add(record.ts, shortId(record.id), record.values, untimed);
+    if (admission !== "counted") return admission;
+    this.#readings++;
+    this.#lastIngestTs = Math.max(this.#lastIngestTs, record.ingestTs);
+    for (const metric in record.values) {
+      const latest = this.#latest.get(metric);
+      if (!latest || record.ts >= latest.ts)
+        this.#latest.set(metric, { ts: record.ts, value: record.values[metric]! });
+    }
+    for (const alert of this.#alerts.step(record.ts, record.values)) alerts.push(alert);
+    return admission;
+  }
+
+  /** Every rollup that changed since the last flush. */
+  flush(): RollupChange[] {
+    return this.#windows.flush();
+  }
+
+  summary(): DeviceSummary {
+    return {
+      device: this.#device,
+      lastTs: this.#windows.watermark,
+      lastIngestTs: this.#lastIngestTs,
+      readings: this.#readings,
+      latest: Object.fromEntries([...this.#latest].map(([metric, { value }]) => [metric, value])),
+    };
+  }
+
+  /** The state as bytes, for `load`. Call after `flush`. */
+  save(): Uint8Array {
+    const snapshot: Snapshot = {
+      v: STATE_VERSION,
+      sizesMs: this.#options.resolutions.map((resolution) => resolution.sizeMs),
+      windows: this.#windows.snapshot(),
+      alerts: this.#alerts.snapshot(),
+      readings: this.#readings,
+      lastIngestTs: this.#lastIngestTs,
+      latest: [...this.#latest].map(([metric, { ts, value }]) => [metric, ts, value]),
+    };
+    return packr.pack(snapshot);
+  }
+}

@@ -1,0 +1,86 @@
+/**
+ * The records a task adds to output topics, each at most once although a crash makes it process input again.
+ *
+ * Outputs are appended before the checkpoint is committed, so after a crash some are in the topic already. Each
+ * carries the input position it came from (header `src`); a restored task reads what lies past the ends noted in its
+ * checkpoint, and leaves out what it finds there. This works because the operators give the same outputs for the
+ * same input (INV-4). Rollups need none of it: they are absolute values with an identity.
+ */
+
+import type { TaskId } from "../../contracts/ports/checkpoint.js";
+import type { AppendRecord, Log, Offset } from "../../contracts/ports/log.js";
+import { TOPICS } from "../../contracts/topics.js";
+
+/** Next offset per partition of each output topic, as of some commit. */
+export type OutputEnds = Record<string, Offset[]>;
+
+const EXACTLY_ONCE_TOPICS = [TOPICS.late, TOPICS.alerts, TOPICS.invalid] as const;
+export type OutputTopic = (typeof EXACTLY_ONCE_TOPICS)[number];
+
+/** Header that names the input record an output came from. */
+export const SOURCE_HEADER = "src";
+
+export class OutputTopics {
+  readonly #log: Log;
+  readonly #task: TaskId;
+  readonly #pending = new Map<OutputTopic, AppendRecord[]>();
+  /** Outputs found in the topics at restore: not to be appended again. */
+  #written = new Set<string>();
+  #ends: OutputEnds = {};
+
+  constructor(log: Log, task: TaskId) {
+    this.#log = log;
+    this.#task = task;
+  }
+
+  /** Reads what the task wrote after the commit that noted `ends`; without ends, all of it. */
+  async restore(ends: OutputEnds): Promise<void> {
+    this.#ends = ends;
+    for (const topic of EXACTLY_ONCE_TOPICS) {
+      for (const { partition, earliest, next } of await this.#log.ranges(topic)) {
+        const from = Math.max(earliest, ends[topic]?.[partition] ?? 0);
+        if (from < next) await this.#collect(topic, partition, from, next);
+      }
+    }
+  }
+
+  /** Queues an output of the input record at `offset`. `n` tells outputs of one record for one topic apart. */
+  add(topic: OutputTopic, offset: Offset, n: number, record: AppendRecord): void {
+    const source = `${this.#prefix()}${offset}#${n}`;
+    if (this.#written.delete(`${topic} ${source}`)) return;
+    const pending = this.#pending.get(topic);
+    const withSource = { ...record, headers: { ...record.headers, [SOURCE_HEADER]: source } };
+    if (pending) pending.push(withSource);
+    else this.#pending.set(topic, [withSource]);
+  }
+
+  /**
+   * Appends what is queued; a failed call may be repeated.
+   * @returns the ends to put into the checkpoint
+   */
+  async append(): Promise<OutputEnds> {
+    for (const [topic, records] of this.#pending) {
+      const ranges = await this.#log.ranges(topic);
+      const ends: Offset[] = [];
+      for (const range of ranges) ends[range.partition] = range.next;
+      await this.#log.append(topic, records);
+      this.#ends = { ...this.#ends, [topic]: ends };
+      this.#pending.delete(topic);
+    }
+    return this.#ends;
+  }
+
+  #prefix(): string {
+    return `${this.#task.group}/${this.#task.topic}/${this.#task.partition}@`;
+  }
+
+  async #collect(topic: OutputTopic, partition: number, from: Offset, to: Offset): Promise<void> {
+    const prefix = this.#prefix();
+    for await (const batch of this.#log.read(topic, partition, from, { to })) {
+      for (const record of batch) {
+        const source = record.headers[SOURCE_HEADER];
+        if (source?.startsWith(prefix)) this.#written.add(`${topic} ${source}`);
+      }
+    }
+  }
+}
