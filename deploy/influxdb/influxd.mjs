@@ -1,5 +1,5 @@
 /** The influxd program: built from its published Go module once, without the web interface, and cached. */
-import { rm } from "node:fs/promises";
+import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { cached } from "../lib/cache.mjs";
@@ -21,7 +21,8 @@ const tools = {
 
 /** @returns {Promise<string>} path of the program */
 export async function installInfluxd() {
-  const inputs = ["go.mod", "go.sum", "tools.go", "rustc-wrapper"].map((file) => join(source, file));
+  const files = ["go.mod", "go.sum", "tools.go", "rustc-wrapper"];
+  const inputs = await Promise.all(files.map((file) => readFile(join(source, file), "utf8")));
   return join(await cached(`influxdb-${influxVersion}`, inputs, build), "influxd");
 }
 

@@ -4,6 +4,7 @@ import { DeployError, UsageError } from "../lib/errors.mjs";
 import { runningPid, stopProcess } from "../lib/process.mjs";
 import { pids, withServer, writeState } from "../lib/server.mjs";
 import * as broker from "./broker.mjs";
+import { installKafka } from "./install.mjs";
 
 const usage = `usage: deploy/kafka/node stop|kill|start DIR N
   stop   SIGTERM, and waits for the end
@@ -24,7 +25,7 @@ await main({ usage }, async (_flags, [action, dir, id, ...rest]) => {
 
 /** @param {import('../lib/server.mjs').ServerState} state @param {broker.Node} node @param {boolean} force */
 async function stop(state, node, force) {
-  const outcome = await stopProcess(state.dir, broker.nodeName(node.id), { force });
+  const outcome = await stopProcess(state.dir, broker.nodeName(node.id), force ? 0 : undefined);
   if (outcome === "not running") throw new DeployError(`node ${node.id} is not running`);
   await record(state, node, null);
   progress(`node ${node.id} ${outcome}`);
@@ -35,7 +36,7 @@ async function start(state, node) {
   if (await runningPid(state.dir, broker.nodeName(node.id)))
     throw new DeployError(`node ${node.id} already runs`);
   const cluster = { dir: state.dir, clusterId: state.clusterId, nodes: state.nodes };
-  const pid = await broker.startNode(await broker.installKafka(), cluster, node);
+  const pid = await broker.startNode(await installKafka(), cluster, node);
   await record(state, node, pid);
   // Alone it has no quorum and cannot serve: then its process is all there is to wait for.
   const alive = (await pids(state.dir)).length;

@@ -17,13 +17,13 @@ export function cacheDir() {
 /**
  * The folder of a cache entry; `fill` makes it the first time. An entry appears whole or not at all.
  * @param {string} name
- * @param {string[]} inputs files that decide the content: another text is another entry
+ * @param {string[]} inputs texts that decide the content: another text is another entry
  * @param {(dir: string) => Promise<void>} fill writes the content into an empty folder
  * @returns {Promise<string>}
  */
 export async function cached(name, inputs, fill) {
   const hash = createHash("sha256");
-  for (const file of inputs) hash.update(await readFile(file)).update("\0");
+  for (const text of inputs) hash.update(text).update("\0");
   const entry = join(cacheDir(), `${name}-${hash.digest("hex").slice(0, 12)}`);
   if (existsSync(entry)) return entry;
   await mkdir(cacheDir(), { recursive: true });
@@ -51,7 +51,7 @@ async function fillEntry(entry, fill) {
  * @returns {Promise<string>} a Java class path with the run-time dependencies of the pom
  */
 export async function mavenJars(name, pom) {
-  const dir = await cached(name, [pom], async (target) => {
+  const dir = await cached(name, [await readFile(pom, "utf8")], async (target) => {
     await requireTools({ mvn: "maven" }, `to fetch the ${name} jars`);
     progress(`fetching the ${name} jars with Maven (once)`);
     const goal = "org.apache.maven.plugins:maven-dependency-plugin:2.8:copy-dependencies";

@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { DeployError } from "./errors.mjs";
 import { waitFor } from "./wait.mjs";
 
-const terminateGraceMs = 15_000;
+const defaultGraceMs = 15_000;
 const killGraceMs = 10_000;
 
 /** @param {string} dir @param {string} name */
@@ -76,20 +76,20 @@ async function readOrUndefined(path) {
 }
 
 /**
- * Ends a process: SIGTERM, and SIGKILL if it is still there after the grace (or at once with `force`).
+ * Ends a process: SIGTERM, and SIGKILL if it is still there after the grace (0: SIGKILL at once).
  * @param {string} dir
  * @param {string} name
- * @param {{force?: boolean}} [options]
+ * @param {number} [graceMs]
  * @returns {Promise<'stopped' | 'killed' | 'not running'>}
  */
-export async function stopProcess(dir, name, { force = false } = {}) {
+export async function stopProcess(dir, name, graceMs = defaultGraceMs) {
   const pid = await runningPid(dir, name);
   let outcome = /** @type {'stopped' | 'killed' | 'not running'} */ ("not running");
   if (pid !== undefined) {
     outcome = "stopped";
     const gone = async () => !(await isOurs(pid, dir));
-    if (!force) signal(pid, "SIGTERM");
-    if (force || !(await waitFor(gone, terminateGraceMs))) {
+    if (graceMs > 0) signal(pid, "SIGTERM");
+    if (graceMs === 0 || !(await waitFor(gone, graceMs))) {
       outcome = "killed";
       signal(pid, "SIGKILL");
       if (!(await waitFor(gone, killGraceMs))) throw new DeployError(`process ${pid} (${name}) does not end`);
@@ -113,9 +113,13 @@ export async function processNames(dir) {
   return (await readdir(dir)).filter((file) => file.endsWith(".pid")).map((file) => file.slice(0, -4));
 }
 
-/** @param {string} dir Stops every process of the folder. */
-export async function stopAll(dir) {
-  await Promise.all((await processNames(dir)).map((name) => stopProcess(dir, name)));
+/**
+ * Stops every process of the folder.
+ * @param {string} dir
+ * @param {number} [graceMs]
+ */
+export async function stopAll(dir, graceMs) {
+  await Promise.all((await processNames(dir)).map((name) => stopProcess(dir, name, graceMs)));
 }
 
 /**

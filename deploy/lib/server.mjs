@@ -16,6 +16,12 @@ import { logFile, processNames, runningPid, stopAll } from "./process.mjs";
  *   [key: string]: any}} ServerState
  */
 
+/**
+ * Where the data is deleted anyway, a clean end is not worth a long wait: the last nodes of a Kafka cluster have no
+ * quorum left to sign off with.
+ */
+const throwawayGraceMs = 3000;
+
 const stateFile = (/** @type {string} */ dir) => join(dir, "server.json");
 const lockFile = (/** @type {string} */ dir) => join(dir, "lock");
 
@@ -68,7 +74,7 @@ export async function bringUp({ server, version, dir: wanted }, start) {
  * @param {string} dir @param {ServerState | undefined} previous @param {boolean} temporary
  */
 async function abandon(dir, previous, temporary) {
-  await stopAll(dir);
+  await stopAll(dir, previous ? undefined : throwawayGraceMs);
   if (temporary) await rm(dir, { recursive: true, force: true });
   else if (!previous) {
     const made = (await readdir(dir)).filter((name) => name !== "lock");
@@ -136,7 +142,7 @@ export async function withServer(server, wanted, body) {
  */
 export function bringDown(server, wanted) {
   return withServer(server, wanted, async (state) => {
-    await stopAll(state.dir);
+    await stopAll(state.dir, state.temporary ? throwawayGraceMs : undefined);
     if (state.temporary) await rm(state.dir, { recursive: true, force: true });
     else await writeState({ ...state, running: false, pids: [] });
   });

@@ -27,13 +27,18 @@ export async function hasTool(program) {
   }
 }
 
-/** Needs Java 17 or later. @param {string} purpose */
+/**
+ * Needs Java 17 or later.
+ * @param {string} purpose
+ * @returns {Promise<string>} which Java it is, in full
+ */
 export async function requireJava(purpose) {
   await requireTools({ java: "Debian: openjdk-17-jre-headless" }, purpose);
   const { stderr } = await run("java", ["-version"]);
   const major = Number(/version "(\d+)/.exec(stderr)?.[1]);
   if (!(major >= 17))
     throw new DeployError(`Java 17 or later is needed ${purpose}; this is ${stderr.split("\n")[0]}`);
+  return stderr;
 }
 
 /**
