@@ -14,7 +14,9 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { Kafka, logLevel } from "kafkajs";
 
-const here = fileURLToPath(new URL(".", import.meta.url));
+// Compiled, this file is in dist/deploy; the scripts stay where they are.
+const own = fileURLToPath(new URL(".", import.meta.url));
+const here = existsSync(join(own, "kafka", "up.mjs")) ? own : join(own, "..", "..", "deploy");
 const run = promisify(execFile);
 const limitMs = 60_000;
 

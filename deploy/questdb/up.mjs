@@ -1,14 +1,15 @@
 /** Starts a real QuestDB with the deduplicating tables of Sluice made. */
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { mavenJars } from "../lib/cache.mjs";
 import { integerFlag, main, progress } from "../lib/cli.mjs";
-import { DeployError, UsageError } from "../lib/errors.mjs";
+import { UsageError } from "../lib/errors.mjs";
 import { choosePort } from "../lib/ports.mjs";
 import { logFile, startProcess, waitUntilReady } from "../lib/process.mjs";
 import { bringUp, printState } from "../lib/server.mjs";
 import { requireJava } from "../lib/tools.mjs";
+import { createTables } from "./schema.mjs";
 
 const usage = `usage: deploy/questdb/up [--dir DIR] [--port N] [--json]
   --dir   keeps the data there; a second start continues with it (default: a temporary folder, removed by down)
@@ -90,24 +91,4 @@ w.stdout.level=ADVISORY,ERROR,CRITICAL
 /** Settings of the user's own QuestDB must not leak into this one. */
 function cleanEnvironment() {
   return Object.fromEntries(Object.entries(process.env).filter(([key]) => !key.startsWith("QDB_")));
-}
-
-/**
- * @param {string} url
- * @returns {Promise<string[]>} the tables of schema.sql
- */
-async function createTables(url) {
-  const text = await readFile(join(here, "schema.sql"), "utf8");
-  const statements = text
-    .replaceAll(/--.*$/gm, "")
-    .split(";")
-    .map((statement) => statement.trim());
-  const tables = [];
-  for (const statement of statements.filter(Boolean)) {
-    const response = await fetch(`${url}/exec?${new URLSearchParams({ query: statement })}`);
-    if (!response.ok)
-      throw new DeployError(`QuestDB refused a table: ${await response.text()}\n${statement}`);
-    tables.push(/** @type {string} */ (/EXISTS (\w+)/.exec(statement)?.[1]));
-  }
-  return tables;
 }
