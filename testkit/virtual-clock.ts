@@ -1,0 +1,86 @@
+/**
+ * A clock that stands still until told: simulations run hours in milliseconds, the same way every time.
+ */
+import { SluiceError } from "../contracts/errors.js";
+import type { Clock } from "../contracts/ports/clock.js";
+
+interface Timer {
+  at: number;
+  fire: () => void;
+}
+
+export class VirtualClock implements Clock {
+  #now: number;
+  /** Wall clock minus true time, for devices and gateways whose clock was stepped. */
+  #stepMs = 0;
+  /** Rising by time; equal times in the order they were asked for. */
+  readonly #timers: Timer[] = [];
+
+  constructor(startMs: number) {
+    this.#now = startMs;
+  }
+
+  now(): number {
+    return this.#now + this.#stepMs;
+  }
+
+  monotonicMs(): number {
+    return this.#now;
+  }
+
+  /** Sets the wall clock back or ahead; spans and waits are not touched. */
+  step(ms: number): void {
+    this.#stepMs += ms;
+  }
+
+  sleep(ms: number, signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const abort = () => {
+        const at = this.#timers.indexOf(timer);
+        if (at >= 0) this.#timers.splice(at, 1);
+        reject(new SluiceError("ABORTED", "wait was aborted"));
+      };
+      const fire = () => {
+        signal?.removeEventListener("abort", abort);
+        resolve();
+      };
+      const timer = { at: this.#now + ms, fire };
+      if (signal?.aborted) return abort();
+      signal?.addEventListener("abort", abort, { once: true });
+      let at = this.#timers.length;
+      while (at > 0 && this.#timers[at - 1]!.at > timer.at) at--;
+      this.#timers.splice(at, 0, timer);
+    });
+  }
+
+  /**
+   * Runs everything due up to `done` being true, jumping from timer to timer.
+   * @throws Error when nothing is left to wait for, or `limitMs` of virtual time have passed
+   */
+  async runUntil(done: () => boolean, limitMs: number): Promise<void> {
+    const deadline = this.#now + limitMs;
+    for (;;) {
+      await settled();
+      if (done()) return;
+      const next = this.#timers.shift();
+      if (!next) throw new Error("the simulation stands still: nothing is left to wait for");
+      if (next.at > deadline) throw new Error(`not done after ${limitMs} ms of virtual time`);
+      this.#now = Math.max(this.#now, next.at);
+      next.fire();
+    }
+  }
+
+  /** Runs everything due within the next `ms`. */
+  async advance(ms: number): Promise<void> {
+    let over = false;
+    void this.sleep(ms).then(() => {
+      over = true;
+    });
+    await this.runUntil(() => over, ms);
+  }
+}
+
+/** Lets promise chains run as far as they go without time passing. */
+async function settled(): Promise<void> {
+  for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
+}
