@@ -1,0 +1,106 @@
+/**
+ * Takes admitted records to the log: readings to `telemetry.readings`, dead letters to `telemetry.invalid`.
+ *
+ * Guarantees: a delivery settles without error only when all its records are durable (INV-1); records of one
+ * message, and messages of one client, keep their order within a topic.
+ */
+import { SluiceError } from "../../contracts/errors.js";
+import type { Clock } from "../../contracts/ports/clock.js";
+import type { Log } from "../../contracts/ports/log.js";
+import { TOPICS } from "../../contracts/topics.js";
+import type { Logger } from "../../runtime/logger.js";
+import type { Admitted } from "../ingest/admit.js";
+import type { BridgeLimits } from "../limits.js";
+import { Lane, type Waiter } from "./lane.js";
+
+export interface BridgeOptions {
+  log: Log;
+  clock: Clock;
+  logger: Logger;
+  limits: BridgeLimits;
+  /** Told each time an append failed and will be tried again. */
+  onRetry: () => void;
+}
+
+export class Bridge {
+  readonly #readings: Lane;
+  readonly #deadLetters: Lane;
+  readonly #abort = new AbortController();
+  readonly #idle: (() => void)[] = [];
+  #waiting = 0;
+
+  constructor({ log, clock, logger, limits, onRetry }: BridgeOptions) {
+    const lane = (topic: string) =>
+      new Lane({
+        log,
+        topic,
+        limits,
+        retry: {
+          clock,
+          signal: this.#abort.signal,
+          onRetry: (error, attempt, delayMs) => {
+            onRetry();
+            logger.warn(
+              { err: error, topic, attempt, delayMs },
+              "the log takes no records; nothing is acked",
+            );
+          },
+        },
+      });
+    this.#readings = lane(TOPICS.readings);
+    this.#deadLetters = lane(TOPICS.invalid);
+  }
+
+  /** Messages not settled yet. */
+  get waiting(): number {
+    return this.#waiting;
+  }
+
+  /**
+   * Appends all records of one message.
+   * @throws SluiceError ABORTED when the bridge was closed first, or what the log refused them with
+   */
+  deliver({ readings, deadLetters }: Admitted): Promise<void> {
+    if (this.#abort.signal.aborted)
+      return Promise.reject(new SluiceError("ABORTED", "the gateway is closed"));
+    this.#waiting++;
+    return new Promise((resolve, reject) => {
+      const waiter: Waiter = {
+        remaining: readings.length + deadLetters.length,
+        settled: (error) => {
+          if (error === undefined) resolve();
+          else reject(error);
+          this.#settled();
+        },
+      };
+      for (const reading of readings) {
+        const value = Buffer.from(JSON.stringify(reading));
+        this.#readings.push({ key: reading.deviceId, value, timestamp: reading.ingestTs }, waiter);
+      }
+      for (const letter of deadLetters) {
+        const value = Buffer.from(JSON.stringify(letter));
+        const key = letter.deviceId ?? letter.clientId;
+        const record = { value, timestamp: letter.ingestTs, ...(key === undefined ? {} : { key }) };
+        this.#deadLetters.push(record, waiter);
+      }
+    });
+  }
+
+  /** Resolves when nothing is waiting. */
+  idle(): Promise<void> {
+    if (this.#waiting === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#idle.push(resolve));
+  }
+
+  /** Gives up retrying: what is not durable by now is rejected with ABORTED. Resolves when all has settled. */
+  async close(): Promise<void> {
+    this.#abort.abort();
+    await this.idle();
+  }
+
+  #settled(): void {
+    this.#waiting--;
+    if (this.#waiting > 0) return;
+    for (const resolve of this.#idle.splice(0)) resolve();
+  }
+}
