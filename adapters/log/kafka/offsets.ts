@@ -1,0 +1,138 @@
+/**
+ * Offsets of partitions (what is retained, what a time maps to) and offsets committed by consumer groups.
+ *
+ * Ends are those of committed reading: what is in an open transaction is not there yet.
+ */
+import type { Broker } from "kafkajs";
+import { SluiceError } from "../../../contracts/errors.js";
+import type { Offset, PartitionRange } from "../../../contracts/ports/log.js";
+import type { ClusterHandle } from "./client.js";
+
+/** @throws SluiceError LOG_UNKNOWN_TOPIC, LOG_UNAVAILABLE */
+export async function ranges(cluster: ClusterHandle, topic: string): Promise<PartitionRange[]> {
+  const partitions = (await cluster.partitions(topic)).map(({ partition }) => ({ partition }));
+  return retryOnStaleLeader(cluster, topic, () =>
+    cluster.use(`offsets of ${topic}`, async (kafka) => {
+      const [[low], [high]] = await Promise.all([
+        kafka.fetchTopicsOffset([{ topic, partitions, fromBeginning: true }]),
+        kafka.fetchTopicsOffset([{ topic, partitions, fromBeginning: false }]),
+      ]);
+      const next = new Map(high?.partitions.map((one) => [one.partition, Number(one.offset)]));
+      const found = low?.partitions ?? [];
+      return found
+        .map(({ partition, offset }) => ({ partition, earliest: Number(offset), next: next.get(partition)! }))
+        .sort((a, b) => a.partition - b.partition);
+    }),
+  );
+}
+
+/** The retained range of one partition. @throws SluiceError LOG_UNKNOWN_TOPIC, LOG_UNAVAILABLE */
+export async function range(
+  cluster: ClusterHandle,
+  topic: string,
+  partition: number,
+): Promise<PartitionRange> {
+  const found = (await ranges(cluster, topic)).find((one) => one.partition === partition);
+  if (found === undefined) throw unknownPartition(topic, partition);
+  return found;
+}
+
+/** @throws SluiceError LOG_UNKNOWN_TOPIC, LOG_UNAVAILABLE */
+export async function offsetForTime(
+  cluster: ClusterHandle,
+  topic: string,
+  partition: number,
+  timestampMs: number,
+): Promise<Offset> {
+  const { next } = await range(cluster, topic, partition);
+  // Kafka reads negative times as commands (-1 latest, -2 earliest): no record is older than the epoch.
+  const fromTimestamp = Math.max(0, Math.ceil(timestampMs));
+  const [found] = await retryOnStaleLeader(cluster, topic, () =>
+    cluster.use(`offset of ${topic}/${partition} at ${timestampMs}`, (kafka) =>
+      kafka.fetchTopicsOffset([{ topic, partitions: [{ partition }], fromTimestamp }]),
+    ),
+  );
+  const offset = Number(found?.partitions[0]?.offset ?? -1);
+  return offset < 0 ? next : offset;
+}
+
+/** Metadata is cached: after a leader moved, the first request goes to the wrong broker. */
+async function retryOnStaleLeader<T>(
+  cluster: ClusterHandle,
+  topic: string,
+  work: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof SluiceError) || error.code !== "LOG_UNAVAILABLE") throw error;
+    await cluster.partitions(topic, { fresh: true });
+    return work();
+  }
+}
+
+function unknownPartition(topic: string, partition: number): SluiceError {
+  return new SluiceError("LOG_UNKNOWN_TOPIC", `there is no partition ${partition} of topic ${topic}`);
+}
+
+/** The group's committed offset; undefined when there is none. @throws SluiceError LOG_UNAVAILABLE */
+export function committed(
+  cluster: ClusterHandle,
+  group: string,
+  topic: string,
+  partition: number,
+): Promise<Offset | undefined> {
+  return withCoordinator(cluster, group, `committed offset of ${group}`, async (coordinator) => {
+    // The typings ask for offsets in the question, too.
+    const topics = [{ topic, partitions: [{ partition, offset: "0" }] }];
+    const { responses } = await coordinator.offsetFetch({ groupId: group, topics });
+    const offset = Number(responses[0]?.partitions[0]?.offset ?? -1);
+    return offset < 0 ? undefined : offset;
+  });
+}
+
+/** Who commits: a live member in its generation, or, as -1 and "", nobody in particular while the group is empty. */
+export interface Committer {
+  memberId: string;
+  generationId: number;
+}
+
+export const NO_MEMBER: Committer = { memberId: "", generationId: -1 };
+
+/** @throws SluiceError FENCED when the group does not know `committer` in this generation, LOG_UNAVAILABLE */
+export function commit(
+  cluster: ClusterHandle,
+  committer: Committer,
+  at: { group: string; topic: string; partition: number; offset: Offset },
+): Promise<void> {
+  return withCoordinator(cluster, at.group, `commit of ${at.group}`, async (coordinator) => {
+    await coordinator.offsetCommit({
+      groupId: at.group,
+      groupGenerationId: committer.generationId,
+      memberId: committer.memberId,
+      topics: [{ topic: at.topic, partitions: [{ partition: at.partition, offset: String(at.offset) }] }],
+    });
+  });
+}
+
+const COORDINATOR_TRIES = 3;
+
+/** A coordinator moves when its broker goes: kafkajs looks it up afresh for every try. */
+async function withCoordinator<T>(
+  cluster: ClusterHandle,
+  group: string,
+  doing: string,
+  work: (coordinator: Broker) => Promise<T>,
+): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await cluster.use(doing, async (kafka) => {
+        await kafka.refreshMetadataIfNecessary();
+        return work(await kafka.findGroupCoordinator({ groupId: group }));
+      });
+    } catch (error) {
+      const again = error instanceof SluiceError && error.code === "LOG_UNAVAILABLE";
+      if (!again || attempt === COORDINATOR_TRIES) throw error;
+    }
+  }
+}
