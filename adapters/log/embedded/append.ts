@@ -11,7 +11,7 @@
 import { SluiceError } from "../../../contracts/errors.js";
 import type { AppendRecord } from "../../../contracts/ports/log.js";
 import { KeylessPartitions, partitionForKey } from "../partitioner.js";
-import { type EncodedBatch, encodeBatch, recordBytes, setBaseOffset } from "./batch.js";
+import { BatchMemory, type EncodedBatch, encodeBatch, recordBytes, setBaseOffset } from "./encode.js";
 import type { LogMetrics } from "./metrics.js";
 import type { PartitionKey, Storage, StoredTopic } from "./storage.js";
 import type { Topics } from "./topics.js";
@@ -37,10 +37,13 @@ interface Call {
   reject(error: unknown): void;
 }
 
+/** The records of one partition in a group, cut into what becomes one batch each. */
 interface Target {
   topic: string;
   key: PartitionKey;
-  records: AppendRecord[];
+  cuts: AppendRecord[][];
+  /** Size of the last cut. */
+  bytes: number;
 }
 
 interface Written {
@@ -56,6 +59,7 @@ export class Appender {
   readonly #metrics: LogMetrics;
   readonly #committed: (key: PartitionKey) => void;
   readonly #keyless = new KeylessPartitions();
+  readonly #memory = new BatchMemory();
   #queue: Call[] = [];
   #inFlight = 0;
   #scheduled = false;
@@ -102,7 +106,6 @@ export class Appender {
   #measure(records: readonly AppendRecord[]): number {
     let sum = 0;
     for (const record of records) {
-      const size = recordBytes(record);
       const valueBytes = record.value.length;
       if (valueBytes > this.#limits.maxRecordBytes) {
         throw new SluiceError(
@@ -110,7 +113,7 @@ export class Appender {
           `a record of ${valueBytes} bytes is above the log's limit of ${this.#limits.maxRecordBytes}`,
         );
       }
-      sum += size;
+      sum += recordBytes(record);
     }
     return sum;
   }
@@ -150,7 +153,10 @@ export class Appender {
         this.#metrics.appended(call.topic, call.records.length, call.startedMs);
         call.resolve();
       }
-      for (const { key } of written) this.#committed(key);
+      for (const { key, batches } of written) {
+        this.#committed(key);
+        for (const batch of batches) this.#memory.giveBack(batch);
+      }
     } catch (error) {
       this.failure = error;
       for (const call of group) call.reject(error);
@@ -168,7 +174,8 @@ export class Appender {
     for (const list of targets.values()) {
       for (const target of list) {
         if (target === undefined) continue;
-        written.push({ topic: target.topic, key: target.key, batches: this.#cut(target.records) });
+        const batches = target.cuts.map((records) => encodeBatch(records, this.#memory));
+        written.push({ topic: target.topic, key: target.key, batches });
       }
     }
     return written;
@@ -190,27 +197,28 @@ export class Appender {
         partition = keyless;
       }
       const target = list[partition];
-      if (target !== undefined) target.records.push(record);
-      else list[partition] = { topic, key: [stored.id, partition], records: [record] };
+      if (target !== undefined) this.#add(target, record);
+      else
+        list[partition] = {
+          topic,
+          key: [stored.id, partition],
+          cuts: [[record]],
+          bytes: recordBytes(record),
+        };
     }
   }
 
-  /** Batches of at most `maxBatchBytes` and {@link MAX_BATCH_RECORDS}, and at least one record. */
-  #cut(records: AppendRecord[]): EncodedBatch[] {
-    const batches: EncodedBatch[] = [];
-    let first = 0;
-    let bytes = 0;
-    for (let i = 0; i < records.length; i++) {
-      const size = recordBytes(records[i]!);
-      if (i > first && (bytes + size > this.#limits.maxBatchBytes || i - first >= MAX_BATCH_RECORDS)) {
-        batches.push(encodeBatch(records.slice(first, i)));
-        first = i;
-        bytes = 0;
-      }
-      bytes += size;
+  /** A batch has at most `maxBatchBytes` and {@link MAX_BATCH_RECORDS}, or a single record. */
+  #add(target: Target, record: AppendRecord): void {
+    const size = recordBytes(record);
+    const last = target.cuts[target.cuts.length - 1]!;
+    if (target.bytes + size > this.#limits.maxBatchBytes || last.length >= MAX_BATCH_RECORDS) {
+      target.cuts.push([record]);
+      target.bytes = size;
+    } else {
+      last.push(record);
+      target.bytes += size;
     }
-    batches.push(encodeBatch(first === 0 ? records : records.slice(first)));
-    return batches;
   }
 
   /** Inside the write transaction. */

@@ -7,7 +7,7 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { SluiceError } from "../../../contracts/errors.js";
 import type { LogRecord, Offset, ReadOptions } from "../../../contracts/ports/log.js";
-import { KeyCache, StoredBatch } from "./batch.js";
+import { KeyCache, StoredBatch } from "./decode.js";
 import type { PartitionKey, Storage } from "./storage.js";
 import type { Wakeups } from "./wakeups.js";
 

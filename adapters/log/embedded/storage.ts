@@ -6,7 +6,7 @@
  * when the commit is visible, before it is on the disk.
  *
  * Tables, each keyed by [topic id, partition, ...] so that a partition is one contiguous range:
- *   batches  [.., base offset]    -> stored batch (batch.ts)
+ *   batches  [.., base offset]    -> stored batch (format.ts)
  *   index    [.., base offset]    -> [count, size in bytes, largest timestamp]
  *   rises    [.., timestamp]      -> base offset of the batch that first reached this timestamp
  *   states   [..]                 -> [earliest, next, bytes, largest timestamp, largest deleted timestamp]
