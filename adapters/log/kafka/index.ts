@@ -100,7 +100,13 @@ class KafkaLog implements Log {
   async ensureTopics(specs: readonly TopicSpec[]): Promise<void> {
     this.#assertOpen();
     const { replicationFactor } = this.#options;
-    await ensureTopics({ kafka: this.#kafka, logger: this.#logger, replicationFactor }, specs);
+    const context = {
+      kafka: this.#kafka,
+      control: this.#control,
+      clock: this.#options.clock,
+      logger: this.#logger,
+    };
+    await ensureTopics({ ...context, replicationFactor }, specs);
   }
 
   async append(topic: string, records: readonly AppendRecord[]): Promise<void> {

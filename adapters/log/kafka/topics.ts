@@ -2,12 +2,17 @@
  * Creates topics and keeps their retention as configured. Never changes a partition count: keys would move.
  */
 import kafkajs, { type Admin, type Kafka } from "kafkajs";
+import { SluiceError } from "../../../contracts/errors.js";
+import type { Clock } from "../../../contracts/ports/clock.js";
 import type { TopicSpec } from "../../../contracts/topics.js";
 import type { Logger } from "../../../runtime/logger.js";
+import type { ClusterHandle } from "./client.js";
 import { protocolError, toSluiceError } from "./errors.js";
 
 export interface TopicsContext {
   kafka: Kafka;
+  control: ClusterHandle;
+  clock: Clock;
   logger: Logger;
   /** Copies of each partition; undefined: three, or as many as there are brokers. */
   replicationFactor: number | undefined;
@@ -18,6 +23,8 @@ type Settings = Record<string, string>;
 /** `DescribeConfigs` source of a setting made on the topic itself. */
 const DYNAMIC_TOPIC_CONFIG = 1;
 const DEFAULT_REPLICATION = 3;
+const SPREAD_POLL_MS = 50;
+const SPREAD_LIMIT_MS = 15_000;
 
 /** @throws SluiceError LOG_UNAVAILABLE */
 export async function ensureTopics(context: TopicsContext, specs: readonly TopicSpec[]): Promise<void> {
@@ -49,7 +56,7 @@ async function createTopics(
     const configEntries = Object.entries(settings).map(([name, value]) => ({ name, value }));
     const topic = { topic: spec.name, numPartitions: spec.partitions, replicationFactor, configEntries };
     try {
-      await admin.createTopics({ topics: [topic], waitForLeaders: true });
+      await admin.createTopics({ topics: [topic], waitForLeaders: false });
     } catch (error) {
       // Another process starting at the same time was faster.
       if (protocolError(error) !== "TOPIC_ALREADY_EXISTS") throw error;
@@ -59,6 +66,44 @@ async function createTopics(
       "topic created",
     );
   }
+  await known(
+    context,
+    specs.map((spec) => spec.name),
+  );
+}
+
+/**
+ * Waits until every broker that answers knows the topics: the controller tells them one after the other, and one that
+ * has not heard yet would deny that the topic exists. (kafkajs's own wait takes that denial for an error.)
+ */
+async function known(context: TopicsContext, topics: string[]): Promise<void> {
+  const startedMs = context.clock.monotonicMs();
+  while (!(await everyBrokerKnows(context, topics))) {
+    if (context.clock.monotonicMs() - startedMs > SPREAD_LIMIT_MS) {
+      throw new SluiceError(
+        "LOG_UNAVAILABLE",
+        `topics ${topics.join(", ")} were created, but have no leaders yet`,
+      );
+    }
+    await context.clock.sleep(SPREAD_POLL_MS);
+  }
+}
+
+const NOT_YET = new Set(["UNKNOWN_TOPIC_OR_PARTITION", "LEADER_NOT_AVAILABLE"]);
+
+function everyBrokerKnows({ control, logger }: TopicsContext, topics: string[]): Promise<boolean> {
+  return control.use("waiting for new topics", async (cluster) => {
+    await cluster.refreshMetadata();
+    for (const nodeId of cluster.getNodeIds()) {
+      try {
+        await (await cluster.findBroker({ nodeId: String(nodeId) })).metadata(topics);
+      } catch (error) {
+        if (NOT_YET.has(protocolError(error) ?? "")) return false;
+        logger.warn({ err: error, nodeId }, "a broker could not be asked about new topics");
+      }
+    }
+    return true;
+  });
 }
 
 /** Kafka's `-1` keeps for ever; a topic without a limit by size has `-1` there, too. */
