@@ -334,6 +334,11 @@ test("records that were changed, or never sent, are found; those of other device
   altered.addReading(0, { values: { ...altered.record(0).values, temperature: 99 } });
   assert.equal((await altered.verify()).altered, 1);
 
+  const shifted = new World((n) => n !== 0);
+  const { ts } = shifted.record(0);
+  shifted.addReading(0, { ts: ts + 1 });
+  assert.match((await shifted.verify()).findings[0]!.what, new RegExp(`ts ${ts + 1} instead of ${ts}`));
+
   const otherId = new World((n) => n !== 0);
   otherId.addReading(0, { id: "0".repeat(32) });
   assert.equal((await otherId.verify()).altered, 1);
