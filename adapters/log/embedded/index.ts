@@ -181,7 +181,7 @@ class LmdbLog implements EmbeddedLog {
     this.#assertOpen();
     if (this.#appender.failure === undefined) return;
     // The last append failed: only another write can tell whether the cause is gone.
-    await this.ensureTopics([]);
+    await this.#write(() => this.#storage.probe());
     this.#appender.failure = undefined;
   }
 

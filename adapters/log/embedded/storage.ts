@@ -10,6 +10,7 @@
  *   index    [.., base offset]    -> [count, size in bytes, largest timestamp]
  *   rises    [.., timestamp]      -> base offset of the batch that first reached this timestamp
  *   states   [..]                 -> [earliest, next, bytes, largest timestamp, largest deleted timestamp]
+ *   probe    one row that {@link Storage.probe} writes
  * and   topics  name -> spec,  groups [group, topic, partition] -> offset,  leases [group, topic] -> owner.
  */
 import { mkdirSync } from "node:fs";
@@ -60,6 +61,10 @@ const EMPTY: PartitionState = {
 };
 const DATA_FILE = "log.mdb";
 const MAX_TABLES = 8;
+/** Read transactions at a time, over all processes. */
+const MAX_READERS = 512;
+const PROBE_BYTES = 64 * 1024;
+const EIO = 5;
 
 export class Storage {
   readonly batches: Database<Buffer, RowKey>;
@@ -69,6 +74,7 @@ export class Storage {
   readonly groups: Database<Offset, [string, string, number]>;
   readonly leases: Database<LeaseRow, [string, string]>;
   readonly #states: Database<number[], PartitionKey>;
+  readonly #probe: Database<Buffer, string>;
   readonly #env: RootDatabase;
 
   /** @throws SluiceError LOG_CORRUPT, LOG_UNAVAILABLE */
@@ -79,7 +85,15 @@ export class Storage {
       const missingBytes = fillMissingTail(path);
       if (missingBytes > 0)
         logger.warn({ path, missingBytes }, "the log's file is shorter than its last commit");
-      this.#env = open({ path, overlappingSync: false, maxDbs: MAX_TABLES, maxReaders: 512 });
+      // Event-turn batching would put an instruction of its own before each transaction, whose promise nobody sees:
+      // a failed commit (a full disk) would then end the process as an unhandled rejection.
+      this.#env = open({
+        path,
+        overlappingSync: false,
+        eventTurnBatching: false,
+        maxDbs: MAX_TABLES,
+        maxReaders: MAX_READERS,
+      });
       this.batches = this.#env.openDB({ name: "batches", encoding: "binary" });
       this.index = this.#env.openDB({ name: "index" });
       this.rises = this.#env.openDB({ name: "rises" });
@@ -87,6 +101,7 @@ export class Storage {
       this.topics = this.#env.openDB({ name: "topics" });
       this.groups = this.#env.openDB({ name: "groups" });
       this.leases = this.#env.openDB({ name: "leases" });
+      this.#probe = this.#env.openDB({ name: "probe", encoding: "binary" });
     } catch (error) {
       throw storageError(`cannot open the log at ${path}`, error);
     }
@@ -130,6 +145,13 @@ export class Storage {
     }
   }
 
+  /** Finds out whether a write works. @throws as {@link write} */
+  async probe(): Promise<void> {
+    await this.write("cannot write to the log", () => {
+      this.#probe.putSync("probe", Buffer.alloc(PROBE_BYTES));
+    });
+  }
+
   async close(): Promise<void> {
     await this.#env.close();
   }
@@ -154,5 +176,7 @@ export function storageError(what: string, cause: unknown): SluiceError {
   const reason = cause instanceof Error ? cause.message : String(cause);
   const code = (cause as { code?: unknown } | undefined)?.code;
   const corrupt = typeof code === "number" && CORRUPT.has(code);
-  return new SluiceError(corrupt ? "LOG_CORRUPT" : "LOG_UNAVAILABLE", `${what}: ${reason}`, { cause });
+  // LMDB does not tell a short write from a failed one.
+  const hint = code === EIO ? " (also the answer of a full disk)" : "";
+  return new SluiceError(corrupt ? "LOG_CORRUPT" : "LOG_UNAVAILABLE", `${what}: ${reason}${hint}`, { cause });
 }
