@@ -40,21 +40,54 @@ export function startOfRollupKey(key: Buffer): number {
   return readTime(key, key.indexOf(SEPARATOR) + 1);
 }
 
-/** The fields of {@link ROLLUP_FIELDS} as little-endian doubles. */
-export function encodeRollup(rollup: Rollup): Buffer {
-  const value = Buffer.allocUnsafe(ROLLUP_BYTES);
-  for (let i = 0; i < ROLLUP_FIELDS.length; i++) value.writeDoubleLE(rollup[ROLLUP_FIELDS[i]!], i * 8);
-  return value;
+/** The fields of {@link ROLLUP_FIELDS} of each rollup, as doubles in the byte order of the host, as LMDB's own. */
+export function encodeRollups(rollups: readonly Rollup[]): Uint8Array[] {
+  const width = ROLLUP_FIELDS.length;
+  const numbers = new Float64Array(rollups.length * width);
+  return rollups.map((rollup, i) => {
+    const at = i * width;
+    numbers[at] = rollup.count;
+    numbers[at + 1] = rollup.min;
+    numbers[at + 2] = rollup.max;
+    numbers[at + 3] = rollup.sum;
+    numbers[at + 4] = rollup.mean;
+    numbers[at + 5] = rollup.first;
+    numbers[at + 6] = rollup.last;
+    numbers[at + 7] = rollup.p50;
+    numbers[at + 8] = rollup.p95;
+    numbers[at + 9] = rollup.p99;
+    numbers[at + 10] = rollup.revision;
+    return new Uint8Array(numbers.buffer, at * 8, ROLLUP_BYTES);
+  });
 }
 
 export function decodeRollup(
-  identity: Pick<Rollup, "device" | "metric" | "resolution" | "start">,
-  value: Buffer,
+  { device, metric, resolution, start }: Pick<Rollup, "device" | "metric" | "resolution" | "start">,
+  value: Uint8Array,
 ): Rollup {
-  const fields: Record<string, number> = {};
-  for (let i = 0; i < ROLLUP_FIELDS.length; i++) fields[ROLLUP_FIELDS[i]!] = value.readDoubleLE(i * 8);
-  return { ...identity, ...fields } as Rollup;
+  scratchBytes.set(value);
+  return {
+    device,
+    metric,
+    resolution,
+    start,
+    count: scratch[0]!,
+    min: scratch[1]!,
+    max: scratch[2]!,
+    sum: scratch[3]!,
+    mean: scratch[4]!,
+    first: scratch[5]!,
+    last: scratch[6]!,
+    p50: scratch[7]!,
+    p95: scratch[8]!,
+    p99: scratch[9]!,
+    revision: scratch[10]!,
+  };
 }
+
+/** Values lie unaligned in LMDB's pages. */
+const scratch = new Float64Array(ROLLUP_FIELDS.length);
+const scratchBytes = new Uint8Array(scratch.buffer);
 
 const packr = new Packr({ useRecords: false });
 

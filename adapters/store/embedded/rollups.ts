@@ -4,7 +4,7 @@
 import type { RollupQuery } from "../../../contracts/ports/store.js";
 import type { Rollup } from "../../../contracts/rollup.js";
 import { parseDurationMs } from "../../../contracts/window.js";
-import { decodeRollup, encodeRollup, rollupKey, rollupTimeKey, startOfRollupKey } from "./codec.js";
+import { decodeRollup, encodeRollups, rollupKey, rollupTimeKey, startOfRollupKey } from "./codec.js";
 import type { StateEnv, Write } from "./env.js";
 
 /** Reads let other work run after so many steps, since LMDB reads are synchronous. */
@@ -13,19 +13,22 @@ const REMOVALS_PER_COMMIT = 5_000;
 
 /** The window size that a resolution's name says; 1 when it says none. */
 function sizeOf(resolution: string): number {
-  return parseDurationMs(resolution) ?? 1;
+  const known = sizes.get(resolution);
+  if (known !== undefined) return known;
+  const sizeMs = parseDurationMs(resolution) ?? 1;
+  sizes.set(resolution, sizeMs);
+  return sizeMs;
 }
 
+/** Resolutions are few: the configured ones. */
+const sizes = new Map<string, number>();
+
 export function rollupWrites(env: StateEnv, rollups: readonly Rollup[]): Write[] {
-  return rollups.map((rollup) => {
-    const { resolution, start, device, metric } = rollup;
+  const values = encodeRollups(rollups);
+  return rollups.map(({ resolution, start, device, metric }, i) => {
     if (start % sizeOf(resolution) !== 0)
       throw new Error(`${start} is not the start of a ${resolution} window`);
-    return {
-      table: env.rollups,
-      key: rollupKey(resolution, start, device, metric),
-      value: encodeRollup(rollup),
-    };
+    return { table: env.rollups, key: rollupKey(resolution, start, device, metric), value: values[i] };
   });
 }
 
