@@ -13,7 +13,7 @@ export interface PayloadLimits {
   maxBatch: number;
   /** Most entries of `values` in one reading, numbers and strings together. */
   maxValues: number;
-  /** Longest string value, in UTF-16 units as JavaScript counts. */
+  /** Longest string value, in Unicode code points. */
   maxStringLength: number;
   /** Earliest `ts` taken for a time, epoch milliseconds. */
   minTsMs: number;
@@ -43,10 +43,12 @@ export interface ConnectionLimits {
   maxHeldBytes: number;
   /** A subscriber that takes nothing for so long is disconnected. */
   drainTimeoutMs: number;
-  /** QoS 1 and 2 messages kept for one subscriber that is away. */
+  /** QoS 1 and 2 messages kept for one persistent session until it acks them. */
   maxOfflineMessages: number;
-  /** Retained messages of the broker. */
-  maxRetainedMessages: number;
+  /** Bytes of those messages over all subscribers. */
+  maxOfflineBytes: number;
+  /** Bytes of retained messages. */
+  maxRetainedBytes: number;
 }
 
 /** How records go to the log. */
@@ -80,8 +82,9 @@ export const DEFAULT_LIMITS: GatewayLimits = {
   maxHeldBytesPerClient: 256 * 1024,
   maxHeldBytes: 64 * 1024 * 1024,
   drainTimeoutMs: 10_000,
-  maxOfflineMessages: 1_000,
-  maxRetainedMessages: 10_000,
+  maxOfflineMessages: 10_000,
+  maxOfflineBytes: 64 * 1024 * 1024,
+  maxRetainedBytes: 64 * 1024 * 1024,
 
   maxAppendRecords: 2_000,
   maxAppendBytes: 512 * 1024,

@@ -52,7 +52,7 @@ export interface GatewayStats {
   connectionsOpened: number;
   connectionsClosed: Record<CloseReason, number>;
   alertsPublished: number;
-  /** QoS 1 and 2 messages and retained messages not kept, because the bound was reached. */
+  /** Messages to subscribers that are away, and retained messages, not kept because the bound was reached. */
   offlineDropped: number;
   retainedRefused: number;
 
@@ -65,6 +65,8 @@ export interface GatewayStats {
   connections: number;
   /** Messages remembered to know their re-sends. */
   remembered: number;
+  offlineBytes: number;
+  retainedBytes: number;
 }
 
 export function emptyStats(): GatewayStats {
@@ -94,6 +96,8 @@ export function emptyStats(): GatewayStats {
     pausedConnections: 0,
     connections: 0,
     remembered: 0,
+    offlineBytes: 0,
+    retainedBytes: 0,
   };
 }
 
@@ -123,6 +127,8 @@ const GAUGES: readonly [name: string, key: CounterKey, help: string][] = [
   ["held_bytes", "heldBytes", "Bytes read ahead of full windows"],
   ["paused_connections", "pausedConnections", "Connections not read from because of back-pressure"],
   ["connections", "connections", "Open connections"],
+  ["offline_bytes", "offlineBytes", "Bytes kept for subscribers that are away"],
+  ["retained_bytes", "retainedBytes", "Bytes of retained messages"],
   ["remembered_messages", "remembered", "Messages remembered to know their re-sends"],
 ];
 

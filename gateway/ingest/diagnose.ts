@@ -62,7 +62,7 @@ function badSeq(seq: unknown): Rejection | undefined {
 
 function badBoot(boot: unknown): Rejection | undefined {
   if (boot === undefined) return undefined;
-  if (typeof boot === "string" && boot.length >= 1 && boot.length <= 64) return undefined;
+  if (typeof boot === "string" && boot.length >= 1 && lengthOf(boot) <= 64) return undefined;
   return bad("bad_boot", `boot: must be a string of 1 to 64 characters, got ${show(boot)}`);
 }
 
@@ -77,10 +77,10 @@ function badValues(values: Record<string, unknown>, limits: DiagnoseLimits): Rej
       const found = typeof value === "number" ? "a number out of range" : show(value);
       return bad("bad_value", `values.${name}: must be a finite number, a boolean or a string, got ${found}`);
     }
-    if (value.length > limits.maxStringLength) {
+    if (lengthOf(value) > limits.maxStringLength) {
       return bad(
         "too_long_string",
-        `values.${name}: ${value.length} characters; at most ${limits.maxStringLength} are accepted`,
+        `values.${name}: ${lengthOf(value)} characters; at most ${limits.maxStringLength} are accepted`,
       );
     }
   }
@@ -89,6 +89,11 @@ function badValues(values: Record<string, unknown>, limits: DiagnoseLimits): Rej
 
 function bad(reason: Rejection["reason"], detail: string): Rejection {
   return { reason, detail };
+}
+
+/** In code points, as the validator counts. */
+function lengthOf(text: string): number {
+  return [...text].length;
 }
 
 /** A value for a sentence: short, and never descending into it. */

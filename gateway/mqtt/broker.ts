@@ -19,6 +19,7 @@ import type { Admitted, Admitter, Inbound } from "../ingest/admit.js";
 import type { Route } from "../ingest/route.js";
 import type { ConnectionLimits } from "../limits.js";
 import type { GatewayStats } from "../stats.js";
+import { boundPersistence, type Persistence } from "./bounded-persistence.js";
 import { isTopicName } from "./packets.js";
 import { Pipe } from "./pipe.js";
 
@@ -43,6 +44,9 @@ export class Broker {
   static async start(options: BrokerOptions): Promise<Broker> {
     const broker = new Broker(options);
     await broker.#aedes.listen();
+    // Not in the types of Aedes, but documented: the store it made for itself.
+    const { persistence } = broker.#aedes as unknown as { persistence: Persistence };
+    boundPersistence(persistence, options.limits, options.stats);
     return broker;
   }
 
@@ -52,6 +56,8 @@ export class Broker {
       // The gate watches keep-alive and the time to connect, for it knows when it does not read.
       connectTimeout: 2 * options.limits.connectTimeoutMs,
       drainTimeout: options.limits.drainTimeoutMs,
+      // All packet ids: a device may send a long backlog at QoS 2 before its first PUBREL.
+      maxInflightInbound: 65_535,
       preConnect: (client, packet, done) => this.#preConnect(client, packet, done),
       authorizePublish: (client, packet, done) => this.#publish(client, packet, done),
     });
