@@ -1,0 +1,107 @@
+/** Every device as one cell coloured by its state; a cell says which it is and leads to it. */
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { formatCount } from "../format.js";
+import { firingDevices } from "../model/alerts.js";
+import { type DeviceState, stateOf } from "../model/fleet.js";
+import { DEFAULT_VIEW } from "../model/time-range.js";
+import { navigate } from "../session.js";
+import { page } from "../state.js";
+import { useStore } from "../store.js";
+import { palette, useScheme } from "./palette.js";
+
+const LARGEST_CELL_PX = 22;
+const SMALLEST_CELL_PX = 6;
+const MAP_HEIGHT_PX = 220;
+
+interface Grid {
+  cellPx: number;
+  columns: number;
+  rows: number;
+}
+
+export function FleetMap() {
+  const canvas = useRef<HTMLCanvasElement>(null);
+  const [width, setWidth] = useState(0);
+  const [hover, setHover] = useState<string>();
+  const scheme = useScheme();
+  const fleet = useStore(page, (state) => state.fleet);
+  const alerts = useStore(page, (state) => state.alerts);
+  const now = useStore(page, (state) => state.now);
+  const firing = useMemo(() => firingDevices(alerts), [alerts]);
+  const grid = gridFor(fleet.ids.length, width);
+  useEffect(() => {
+    const observer = new ResizeObserver(([entry]) => setWidth(Math.floor(entry!.contentRect.width)));
+    observer.observe(canvas.current!.parentElement!);
+    return () => observer.disconnect();
+  }, []);
+  const states = useMemo(
+    () => fleet.ids.map((id) => stateOf(fleet.byId.get(id)!, now, firing)),
+    [fleet, now, firing],
+  );
+  useEffect(() => draw(canvas.current!, grid, states), [states, width, scheme]);
+  const at = (event: MouseEvent) => {
+    const column = Math.floor(event.offsetX / grid.cellPx);
+    const index = Math.floor(event.offsetY / grid.cellPx) * grid.columns + column;
+    return column < grid.columns ? fleet.ids[index] : undefined;
+  };
+  const count = (state: DeviceState) => states.filter((each) => each === state).length;
+  const summary = `${formatCount(count("online"))} online, ${formatCount(count("silent"))} silent, ${formatCount(count("alerting"))} alerting`;
+  return (
+    <div class="map">
+      <canvas
+        ref={canvas}
+        role="img"
+        aria-label={`Map of the fleet: ${summary}`}
+        data-testid="fleet-map"
+        onMouseMove={(event) => setHover(at(event))}
+        onMouseLeave={() => setHover(undefined)}
+        onClick={(event) => {
+          const device = at(event);
+          if (device) navigate({ page: "device", device, view: DEFAULT_VIEW, p95: false });
+        }}
+      />
+      <p class="map-legend">
+        <span class="key online">{formatCount(count("online"))} online</span>
+        <span class="key silent">{formatCount(count("silent"))} silent</span>
+        <span class="key alerting">{formatCount(count("alerting"))} alerting</span>
+        <span class="map-hover">{hover}</span>
+      </p>
+    </div>
+  );
+}
+
+/** The largest cells with which all devices fit the space; the map grows down when even small ones do not. */
+function gridFor(count: number, width: number): Grid {
+  let cellPx = LARGEST_CELL_PX;
+  const columnsOf = () => Math.max(1, Math.floor(width / cellPx));
+  while (cellPx > SMALLEST_CELL_PX && Math.ceil(count / columnsOf()) * cellPx > MAP_HEIGHT_PX) cellPx--;
+  return { cellPx, columns: columnsOf(), rows: Math.ceil(count / columnsOf()) };
+}
+
+function draw(canvas: HTMLCanvasElement, grid: Grid, states: readonly DeviceState[]): void {
+  const { cellPx, columns, rows } = grid;
+  const ratio = devicePixelRatio;
+  const width = columns * cellPx;
+  const height = Math.max(1, rows) * cellPx;
+  canvas.width = width * ratio;
+  canvas.height = height * ratio;
+  canvas.style.width = `${width}px`;
+  canvas.style.height = `${height}px`;
+  const context = canvas.getContext("2d")!;
+  context.scale(ratio, ratio);
+  const colors = palette();
+  const fills: Record<DeviceState, string> = {
+    online: colors.cell,
+    silent: colors.idle,
+    alerting: colors.bad,
+  };
+  const gap = cellPx > 10 ? 3 : 1;
+  states.forEach((state, index) => {
+    context.fillStyle = fills[state];
+    context.beginPath();
+    const x = (index % columns) * cellPx;
+    const y = Math.floor(index / columns) * cellPx;
+    context.roundRect(x, y, cellPx - gap, cellPx - gap, Math.min(4, cellPx / 4));
+    context.fill();
+  });
+}

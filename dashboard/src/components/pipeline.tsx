@@ -1,0 +1,51 @@
+/** Where readings are on their way, with what left the path at each hop. */
+import { formatCount, formatRate } from "../format.js";
+import { rateOf } from "../model/rates.js";
+import { page } from "../state.js";
+import { useStore } from "../store.js";
+
+interface Hop {
+  counter: string;
+  label: string;
+  says: string;
+  leaves: [counter: string, label: string][];
+}
+
+const HOPS: Hop[] = [
+  { counter: "received", label: "Received", says: "over MQTT", leaves: [["invalid", "invalid"]] },
+  { counter: "readings", label: "In the log", says: "durable, then acked", leaves: [["refused", "refused"]] },
+  {
+    counter: "processed",
+    label: "Processed",
+    says: "by the operators",
+    leaves: [
+      ["duplicates", "duplicate"],
+      ["late", "late"],
+    ],
+  },
+  { counter: "counted", label: "Counted", says: "in rollups", leaves: [] },
+];
+
+export function Pipeline() {
+  const stats = useStore(page, (state) => state.stats);
+  const samples = useStore(page, (state) => state.samples);
+  const number = (name: string) => (typeof stats[name] === "number" ? (stats[name] as number) : undefined);
+  return (
+    <ol class="hops">
+      {HOPS.filter((hop) => number(hop.counter) !== undefined).map((hop) => (
+        <li key={hop.counter}>
+          <span class="hop-label">{hop.label}</span>
+          <b>{formatCount(number(hop.counter))}</b>
+          <span class="quiet">
+            {formatRate(rateOf(samples, hop.counter))}/s {hop.says}
+          </span>
+          {hop.leaves.map(([counter, label]) => (
+            <span class={`leaves ${number(counter) ? "some" : ""}`} key={counter}>
+              {formatCount(number(counter))} {label}
+            </span>
+          ))}
+        </li>
+      ))}
+    </ol>
+  );
+}

@@ -1,0 +1,43 @@
+/**
+ * The alerts the page knows, by id: the latest transition of each.
+ */
+import type { ApiAlert } from "../../../api/schemas.js";
+
+/** Resolved alerts kept on the page; firing ones are all kept. */
+const KEPT_RESOLVED = 500;
+
+/** Folds alerts in and orders them: firing first, then the newest transition. */
+export function withAlerts(known: readonly ApiAlert[], news: readonly ApiAlert[]): ApiAlert[] {
+  const byId = new Map(known.map((alert) => [alert.id, alert]));
+  for (const alert of news) {
+    const old = byId.get(alert.id);
+    if (!old || newer(alert, old)) byId.set(alert.id, alert);
+  }
+  const sorted = [...byId.values()].sort(
+    (a, b) =>
+      Number(b.state === "firing") - Number(a.state === "firing") ||
+      b.updatedAt - a.updatedAt ||
+      (a.id < b.id ? -1 : 1),
+  );
+  const firing = sorted.filter((alert) => alert.state === "firing").length;
+  return sorted.slice(0, firing + KEPT_RESOLVED);
+}
+
+/** A resolved alert never fires again: a new episode has a new id. */
+function newer(alert: ApiAlert, old: ApiAlert): boolean {
+  if (alert.state !== old.state) return alert.state === "resolved";
+  return alert.updatedAt >= old.updatedAt;
+}
+
+const RANK = { info: 0, warning: 1, critical: 2 };
+
+/** Worst severity of the firing alerts of each device that has one. */
+export function firingDevices(alerts: readonly ApiAlert[]): ReadonlyMap<string, ApiAlert["severity"]> {
+  const worst = new Map<string, ApiAlert["severity"]>();
+  for (const { state, device, severity } of alerts) {
+    if (state !== "firing") continue;
+    const known = worst.get(device);
+    if (!known || RANK[severity] > RANK[known]) worst.set(device, severity);
+  }
+  return worst;
+}
