@@ -65,6 +65,7 @@ export class StoredBatch {
     const view = this.#view;
     const first = Math.max(0, from - this.base);
     const end = Math.min(count, to - this.base);
+    if (first >= end) return;
     const hasHeaders = (this.#flags & HAS_HEADERS) !== 0;
     const valueEnds = HEADER_BYTES + count * 8;
     const keyEnds = valueEnds + count * 4;
