@@ -1,6 +1,6 @@
 /**
- * The four Kafka requests needed to tell that a broker serves: ApiVersions is skipped, the versions used here are
- * served by every Kafka 4.x. One connection per request; field names follow the protocol guide.
+ * The three Kafka requests needed to tell that a broker serves, in versions that every Kafka 4.x understands.
+ * One connection per request; field names follow the protocol guide.
  */
 import { connect } from "node:net";
 

@@ -9,19 +9,15 @@ const lowestPort = 15_000;
 /**
  * Picks from below the ephemeral range: a port from inside it could be taken by any outgoing connection while the
  * server that owns it is down for a restart.
- * @param {number} count
- * @returns {Promise<number[]>} distinct ports nobody listens on at this moment
+ * @returns {Promise<number>} a port nobody listens on at this moment
  */
-export async function freePorts(count) {
+async function freePort() {
   const end = await ephemeralRangeStart();
-  /** @type {Set<number>} */
-  const ports = new Set();
-  for (let tries = 0; ports.size < count; tries++) {
-    if (tries === 1000) throw new DeployError(`no ${count} free ports between ${lowestPort} and ${end}`);
+  for (let tries = 0; tries < 1000; tries++) {
     const port = randomInt(lowestPort, end);
-    if (!ports.has(port) && (await isFree(port))) ports.add(port);
+    if (await isFree(port)) return port;
   }
-  return [...ports];
+  throw new DeployError(`no free port between ${lowestPort} and ${end}`);
 }
 
 /**
@@ -31,7 +27,7 @@ export async function freePorts(count) {
  * @returns {Promise<number>}
  */
 export async function choosePort(wanted, previous) {
-  const port = wanted ?? previous ?? (await freePorts(1))[0];
+  const port = wanted ?? previous ?? (await freePort());
   if (!(await isFree(port))) throw new DeployError(`port ${port} is in use`);
   return port;
 }
