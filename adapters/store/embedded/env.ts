@@ -6,10 +6,11 @@
  * overlapping sync is switched off, because with it a commit resolves before it is durable. Other processes may
  * have the same environment open, for reading and for writing.
  */
-import { mkdirSync, statSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { type Database, open, type RootDatabase } from "lmdb";
 import { SluiceError } from "../../../contracts/errors.js";
+import { fillToLength, findDamage } from "./file-check.js";
 
 export type Table = Database<Buffer, Buffer>;
 
@@ -51,6 +52,8 @@ export class StateEnv {
     this.path = join(dir, "data.mdb");
     try {
       mkdirSync(dir, { recursive: true });
+      const damage = findDamage(this.path);
+      if (damage !== undefined) throw this.#corrupt(damage);
       this.#root = open({
         path: dir,
         noSubdir: false,
@@ -58,7 +61,7 @@ export class StateEnv {
         overlappingSync: false,
         encoding: "binary",
       });
-      this.#checkLength();
+      this.#fill();
       this.rollups = this.#table("rollups");
       this.alerts = this.#table("alerts");
       this.alertIndex = this.#table("alert_index");
@@ -127,28 +130,25 @@ export class StateEnv {
     });
   }
 
-  /** LMDB maps the file without looking at its length: touching a page that was cut off would end the process. */
-  #checkLength(): void {
-    const stats = this.#root.getStats() as { pageSize: number; lastPageNumber: number };
-    const neededBytes = (stats.lastPageNumber + 1) * stats.pageSize;
-    const { size } = statSync(this.path);
-    if (size > 0 && size < neededBytes) {
-      throw new SluiceError(
-        "STATE_CORRUPT",
-        `state file ${this.path} is damaged: it has ${size} bytes and should have ${neededBytes}`,
-      );
-    }
+  #fill(): void {
+    this.#root.transactionSync(() => {
+      const { lastPageNumber, pageSize } = this.#root.getStats() as {
+        lastPageNumber: number;
+        pageSize: number;
+      };
+      fillToLength(this.path, (lastPageNumber + 1) * pageSize);
+    });
   }
 
   #checkFormat(meta: Table): void {
     const found = meta.get(FORMAT_KEY)?.toString();
     if (found === undefined) meta.putSync(FORMAT_KEY, Buffer.from(FORMAT));
-    else if (found !== FORMAT) {
-      throw new SluiceError(
-        "STATE_CORRUPT",
-        `state file ${this.path} has format ${found}; this version reads format ${FORMAT}`,
-      );
-    }
+    else if (found !== FORMAT)
+      throw this.#corrupt(`it has format ${found}; this version reads format ${FORMAT}`);
+  }
+
+  #corrupt(reason: string, cause?: unknown): SluiceError {
+    return new SluiceError("STATE_CORRUPT", `state file ${this.path} is damaged: ${reason}`, { cause });
   }
 
   #failure(error: unknown, what: string): unknown {
