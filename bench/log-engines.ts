@@ -148,12 +148,26 @@ function makeBatches(batchSize: number): AppendRecord[][] {
   );
 }
 
-/** Records per second of durable appends and of reading them back. */
+/** Of one phase: records per second, and processor time (all threads, kernel included) per record. */
+interface Phase {
+  rate: number;
+  cpuMicros: number;
+}
+
+async function timed(records: number, work: () => Promise<void>): Promise<Phase> {
+  const cpuFrom = process.cpuUsage();
+  const from = performance.now();
+  await work();
+  const { user, system } = process.cpuUsage(cpuFrom);
+  return { rate: (records / (performance.now() - from)) * 1000, cpuMicros: (user + system) / records };
+}
+
+/** Durable appends, then reading them back. */
 async function measure(
   make: (dir: string) => Promise<Engine>,
   batchSize: number,
   total: number,
-): Promise<{ append: number; read: number; checksum: number }> {
+): Promise<{ append: Phase; read: Phase; checksum: number }> {
   const dir = await mkdtemp(join(tmpdir(), "sluice-bench-"));
   const engine = await make(dir);
   try {
@@ -163,17 +177,16 @@ async function measure(
     const worker = async () => {
       while (next < calls) await engine.append(batches[next++ % batches.length]!);
     };
-    const appendFrom = performance.now();
-    await Promise.all(Array.from({ length: IN_FLIGHT }, worker));
-    const readFrom = performance.now();
-    const { records, checksum } = await engine.readAll();
-    const end = performance.now();
-    if (records !== calls * batchSize) throw new Error(`read ${records} of ${calls * batchSize} records`);
-    return {
-      append: (records / (readFrom - appendFrom)) * 1000,
-      read: (records / (end - readFrom)) * 1000,
-      checksum,
-    };
+    const stored = calls * batchSize;
+    const append = await timed(stored, async () => {
+      await Promise.all(Array.from({ length: IN_FLIGHT }, worker));
+    });
+    let result = { records: 0, checksum: 0 };
+    const read = await timed(stored, async () => {
+      result = await engine.readAll();
+    });
+    if (result.records !== stored) throw new Error(`read ${result.records} of ${stored} records`);
+    return { append, read, checksum: result.checksum };
   } finally {
     await engine.close();
     await rm(dir, { recursive: true, force: true });
@@ -184,33 +197,38 @@ function median(numbers: number[]): number {
   return [...numbers].sort((a, b) => a - b)[numbers.length >> 1]!;
 }
 
+/** One row of the table: each engine's median rate and processor time, and the ratio of the rates. */
+function compare(phases: [name: string, rounds: Phase[]][]): Record<string, string> {
+  const row: Record<string, string> = {};
+  const rates: number[] = [];
+  for (const [name, rounds] of phases) {
+    const rate = median(rounds.map((round) => round.rate));
+    const cpuMicros = median(rounds.map((round) => round.cpuMicros));
+    rates.push(rate);
+    row[name] = `${(rate / 1e6).toFixed(2)} M/s, ${cpuMicros.toFixed(2)} us CPU`;
+  }
+  row.ratio = (rates[0]! / rates[1]!).toFixed(2);
+  return row;
+}
+
 async function main(): Promise<void> {
   const total = Number(process.argv[2] ?? 1_000_000);
+  const names = Object.keys(ENGINES);
   const rows: Record<string, Record<string, string>> = {};
   for (const batchSize of [100, 1000]) {
-    const results = new Map<string, { append: number[]; read: number[] }>();
+    const results = new Map(names.map((name) => [name, { append: [] as Phase[], read: [] as Phase[] }]));
     const checksums = new Set<number>();
     for (let round = 0; round < ROUNDS; round++) {
       for (const [name, make] of Object.entries(ENGINES)) {
         const { append, read, checksum } = await measure(make, batchSize, total);
-        const result = results.get(name) ?? { append: [], read: [] };
-        results.set(name, result);
-        result.append.push(append);
-        result.read.push(read);
+        results.get(name)!.append.push(append);
+        results.get(name)!.read.push(read);
         checksums.add(checksum);
       }
     }
     if (checksums.size !== 1) throw new Error("the engines do not return the same records");
-    const [lmdb, segment] = [...results.values()];
     for (const what of ["append", "read"] as const) {
-      const [a, b] = [median(lmdb![what]), median(segment![what])];
-      const shown = (rate: number) => `${(rate / 1e6).toFixed(2)} M/s`;
-      const [first, second] = Object.keys(ENGINES) as [string, string];
-      rows[`${what}, batch ${batchSize}`] = {
-        [first]: shown(a),
-        [second]: shown(b),
-        ratio: (a / b).toFixed(2),
-      };
+      rows[`${what}, batch ${batchSize}`] = compare(names.map((name) => [name, results.get(name)![what]]));
     }
   }
   console.log(
