@@ -1,7 +1,7 @@
 /** One metric of a device: its latest value and its chart, which is asked for when it comes into sight. */
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { ApiAlert, ApiRollupRow } from "../../../api/schemas.js";
-import { formatAge, formatCount, formatTime, formatValue } from "../format.js";
+import { formatAge, formatCount, formatShort, formatTime, formatValue } from "../format.js";
 import type { TimeView } from "../model/time-range.js";
 import { page } from "../state.js";
 import { useStore } from "../store.js";
@@ -75,10 +75,10 @@ function Readout({ row, hovered }: { row: ApiRollupRow | undefined; hovered: boo
         <dt>Window</dt>
         <dd>{formatTime(row.start, now || Date.now())}</dd>
       </div>
-      <Field name="mean" value={formatValue(row.mean)} />
-      <Field name="min" value={formatValue(row.min)} />
-      <Field name="max" value={formatValue(row.max)} />
-      <Field name="p95" value={formatValue(row.p95)} />
+      <Field name="mean" value={formatShort(row.mean)} />
+      <Field name="min" value={formatShort(row.min)} />
+      <Field name="max" value={formatShort(row.max)} />
+      <Field name="p95" value={formatShort(row.p95)} />
       <Field name="n" value={formatCount(row.count)} />
     </dl>
   );

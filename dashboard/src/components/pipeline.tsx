@@ -13,7 +13,7 @@ interface Hop {
 
 const HOPS: Hop[] = [
   { counter: "received", label: "Received", says: "over MQTT", leaves: [["invalid", "invalid"]] },
-  { counter: "readings", label: "In the log", says: "durable, then acked", leaves: [["refused", "refused"]] },
+  { counter: "readings", label: "In the log", says: "durable", leaves: [["refused", "refused"]] },
   {
     counter: "processed",
     label: "Processed",
