@@ -99,11 +99,27 @@ function client(state: KafkaServer): Kafka {
   return new Kafka({ clientId: "servers-test", brokers: state.brokers, logLevel: logLevel.NOTHING });
 }
 
+async function hasLeaders(state: KafkaServer, topic: string): Promise<true | undefined> {
+  const admin = client(state).admin();
+  await admin.connect();
+  try {
+    const { topics } = await admin.fetchTopicMetadata({ topics: [topic] });
+    return topics.every(({ partitions }) => partitions.every(({ leader }) => leader > 0)) || undefined;
+  } catch (error) {
+    if ((error as { type?: string }).type === "UNKNOWN_TOPIC_OR_PARTITION") return undefined;
+    throw error;
+  } finally {
+    await admin.disconnect();
+  }
+}
+
 async function createTopic(state: KafkaServer, topic: string): Promise<void> {
   const admin = client(state).admin();
   await admin.connect();
   try {
-    await admin.createTopics({ topics: [{ topic }], waitForLeaders: true });
+    // Not `waitForLeaders`: kafkajs fails there when the broker it asks has not heard of the new topic yet.
+    await admin.createTopics({ topics: [{ topic }], waitForLeaders: false });
+    await eventually(`${topic} has leaders`, () => hasLeaders(state, topic));
   } finally {
     await admin.disconnect();
   }
@@ -172,9 +188,10 @@ describe("deploy/kafka", () => {
   it("with --dir keeps port and data over a restart, and down leaves the folder", async (t) => {
     if (!needs(t, java)) return;
     const parent = mkdtempSync(join(tmpdir(), "sluice-servers-test-"));
-    t.after(() => rmSync(parent, { recursive: true }));
     const dir = join(parent, "kafka");
     const first = await up<KafkaServer>(t, "kafka", "--dir", dir);
+    // After `up`, for hooks run in this order: first the server ends, then its folder goes.
+    t.after(() => rmSync(parent, { recursive: true }));
     await createTopic(first, "kept");
     await produce(first, "kept", ["a"]);
     await assert.rejects(deploy("kafka", "up", "--dir", dir), /already running/);
