@@ -138,13 +138,19 @@ function load(queues: readonly PartitionQueue[]): Flight {
   return flight;
 }
 
+/**
+ * kafkajs finds a batch's first and last time by sorting them as text. With equally many digits that is right; else
+ * the broker would look up times in the wrong batches.
+ */
+const TIMESTAMP_DIGITS = 16;
+
 function toMessage(record: AppendRecord, partition: number): Message {
   const { buffer, byteOffset, length } = record.value;
   const message: Message = {
     partition,
     key: record.key ?? null,
     value: Buffer.from(buffer as ArrayBuffer, byteOffset, length),
-    timestamp: String(record.timestamp),
+    timestamp: String(record.timestamp).padStart(TIMESTAMP_DIGITS, "0"),
   };
   if (record.headers !== undefined) message.headers = record.headers;
   return message;

@@ -27,8 +27,8 @@ export interface Slice {
 
 /** Under a broker's default `message.max.bytes` of 1 MiB, with room for the batch's own header. */
 const MAX_SLICE_BYTES = 1_000_000;
-/** kafkajs decodes a batch with one function argument per record; far more would overflow a reader's stack. */
-const MAX_SLICE_RECORDS = 10_000;
+/** kafkajs copies its list of a partition's records for every record it adds to it: long slices cost their square. */
+const MAX_SLICE_RECORDS = 1_000;
 /** Upper bound of what the record format adds: attributes, deltas and lengths. */
 const RECORD_OVERHEAD_BYTES = 24;
 

@@ -70,3 +70,17 @@ export async function deleteBefore(
     await admin.deleteTopicRecords({ topic, partitions: [{ partition, offset: String(offset) }] });
   });
 }
+
+/** The values of some settings of a topic. */
+export async function topicSettings(
+  brokers: string[],
+  topic: string,
+  names: string[],
+): Promise<(string | undefined)[]> {
+  return withAdmin(brokers, async (admin) => {
+    const resource = { type: kafkajs.ConfigResourceTypes.TOPIC, name: topic, configNames: names };
+    const { resources } = await admin.describeConfigs({ resources: [resource], includeSynonyms: false });
+    const entries = resources[0]?.configEntries ?? [];
+    return names.map((name) => entries.find((entry) => entry.configName === name)?.configValue);
+  });
+}
