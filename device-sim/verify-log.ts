@@ -27,7 +27,7 @@ export interface ReasonTally {
   /** Malformed messages with this reason that were acked, and all that were sent. */
   acked: number;
   sent: number;
-  /** Dead letters with this reason that match one. */
+  /** Those of them that are dead letters with this reason. */
   seen: number;
 }
 
@@ -202,7 +202,7 @@ class LogJudge {
     copies[n]!++;
     const { reason } = this.#ledger.invalid(n)!;
     if (letter.reason === reason) {
-      byReason[reason]!.seen++;
+      if (copies[n] === 1) byReason[reason]!.seen++;
     } else {
       misplaced.add(n);
       const what = `${letter.reason} instead of ${reason} (${letter.detail})`;

@@ -224,9 +224,15 @@ test("a copy in the log is a repeat when the device sent twice, and duplicated w
   const explained = await world.verify();
   assert.deepEqual(explained.problems, []);
   assert.deepEqual([explained.repeats, explained.duplicated], [1, 0]);
+  const malformed = world.malformed()[0]!;
+  world.addDeadLetter(malformed);
+  world.ledger.addSend(malformed);
+  const both = await world.verify();
+  assert.deepEqual([both.problems, both.repeats], [[], 2]);
+  assert.equal(both.invalidSeen, both.invalidExpected);
   world.addReading(once);
   const report = await world.verify();
-  assert.deepEqual([report.ok, report.repeats, report.duplicated], [false, 1, 1]);
+  assert.deepEqual([report.ok, report.repeats, report.duplicated], [false, 2, 1]);
 });
 
 test("a reading that counts twice in a rollup is found, without waiting for what cannot heal", async () => {

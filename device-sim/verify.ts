@@ -70,7 +70,7 @@ export interface VerifyReport {
   duplicated: number;
   /** Copies in the log beyond the first that re-sends explain: rollups must not show them. */
   repeats: number;
-  /** Malformed messages that must be there (acked), and dead letters found with the right reason. */
+  /** Malformed messages that must be there (acked), and those found there with the right reason. */
   invalidExpected: number;
   invalidSeen: number;
   byReason: LogOutcome["byReason"];
