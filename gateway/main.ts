@@ -2,6 +2,7 @@
  * The gateway: MQTT in, the log out. Composes its parts around a {@link Log} it is given, and does not close that.
  */
 import { randomBytes } from "node:crypto";
+import { setImmediate as turn } from "node:timers/promises";
 import type { Clock } from "../contracts/ports/clock.js";
 import type { Log } from "../contracts/ports/log.js";
 import type { Logger } from "../runtime/logger.js";
@@ -15,6 +16,7 @@ import { Admission } from "./mqtt/admission.js";
 import { Broker } from "./mqtt/broker.js";
 import { MqttServer } from "./mqtt/server.js";
 import { emptyStats, type GatewayStats, registerMetrics } from "./stats.js";
+import { within } from "./within.js";
 
 export { DEFAULT_LIMITS, type GatewayLimits, type GatewayStats };
 
@@ -94,11 +96,11 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
 
   const closeAll = async () => {
     server.stopReading();
-    await alerts.close();
-    await within(clock, limits.closeDeadlineMs, admission.idle());
+    await within(clock, limits.closeDeadlineMs, alerts.close());
+    await within(clock, limits.closeDeadlineMs, finished(admission, server));
     await broker.close();
     await within(clock, limits.closeDeadlineMs, bridge.idle());
-    await bridge.close();
+    await within(clock, limits.closeDeadlineMs, bridge.close());
     await server.close();
   };
   let closing: Promise<void> | undefined;
@@ -113,10 +115,10 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   };
 }
 
-/** Resolves when the work does, or when its time is up. */
-async function within(clock: Clock, deadlineMs: number, work: Promise<void>): Promise<void> {
-  const abort = new AbortController();
-  const deadline = clock.sleep(deadlineMs, abort.signal).catch(() => undefined);
-  await Promise.race([work, deadline]);
-  abort.abort();
+/** Resolves when nothing is in flight and the acks are out. */
+async function finished(admission: Admission, server: MqttServer): Promise<void> {
+  await admission.idle();
+  // The broker writes a PUBREC some turns after it was told to.
+  for (let turns = 0; turns < 10; turns++) await turn();
+  await server.flushed();
 }

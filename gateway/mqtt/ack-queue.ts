@@ -17,6 +17,8 @@ export interface Held {
 
 export class AckQueue {
   readonly #queue: Held[] = [];
+  /** A QoS 2 packet is on its way into the broker's memory; its re-send is next. */
+  #pausing = false;
 
   get length(): number {
     return this.#queue.length;
@@ -35,13 +37,16 @@ export class AckQueue {
   }
 
   #flush(): void {
-    while (this.#queue[0]?.settled) {
+    while (this.#queue[0]?.settled && !this.#pausing) {
       const released = this.#queue.shift()!;
       const next = this.#queue[0];
       released.release();
       if (released.qos === 2 && next?.qos === 2 && next.messageId === released.messageId) {
-        setImmediate(() => this.#flush());
-        return;
+        this.#pausing = true;
+        setImmediate(() => {
+          this.#pausing = false;
+          this.#flush();
+        });
       }
     }
   }

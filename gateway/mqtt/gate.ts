@@ -35,8 +35,8 @@ export interface GateShared {
 const HELD_OVERHEAD_BYTES = 64;
 /** Unread answers of ours, from which on we do not read either. */
 const MAX_UNSENT_BYTES = 64 * 1024;
-/** How long a closed connection may take to accept its last bytes. */
-const LINGER_MS = 5_000;
+/** How long the peer of a closed connection may take to close it too. */
+export const LINGER_MS = 5_000;
 
 type State = "handshake" | "connecting" | "open" | "closed";
 
@@ -141,6 +141,12 @@ export class Gate implements Waiting {
     this.#updateReading();
   }
 
+  /** Resolves when what the broker has written is with the kernel. */
+  flushed(): Promise<void> {
+    if (!this.#pipe.writable || this.#pipe.writableLength === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#pipe.write(Buffer.alloc(0), () => resolve()));
+  }
+
   /** Closes the connection of the gateway's own accord. */
   close(reason: CloseReason): void {
     if (this.#state === "closed") return;
@@ -149,11 +155,17 @@ export class Gate implements Waiting {
     this.#finish();
   }
 
+  /** Ends the connection at once, whatever is still to be sent. */
+  destroy(): void {
+    this.#finish();
+    this.#socket.destroy();
+  }
+
   /** Called about once a second. */
   sweep(nowMs: number): void {
     const { connectTimeoutMs } = this.#shared.limits;
     if (this.#state === "closed") {
-      if (nowMs - this.#since > LINGER_MS) this.#socket.destroy();
+      if (nowMs - this.#since > LINGER_MS) this.destroy();
     } else if (this.#state !== "open") {
       if (nowMs - this.#since > connectTimeoutMs) this.close("connect_timeout");
     } else if (!this.#reading || this.#peerGone !== "no") {
@@ -313,7 +325,8 @@ export class Gate implements Waiting {
       this.#backPressured = backPressured;
       this.#shared.admission.paused += backPressured ? 1 : -1;
     }
-    const read = !backPressured && !this.#outputBlocked && !this.#stopped && this.#state !== "connecting";
+    const stopped = backPressured || this.#outputBlocked || this.#stopped || this.#state === "connecting";
+    const read = this.#state === "closed" || !stopped;
     if (read === this.#reading) return;
     this.#reading = read;
     this.#lastSeen = this.#shared.clock.monotonicMs();
@@ -329,7 +342,8 @@ export class Gate implements Waiting {
     this.#abandon();
     this.#updateReading();
     this.#pipe.destroy();
-    this.#socket.destroySoon();
+    // What still comes is read and thrown away: a reset would take the last acks with it.
+    this.#socket.end();
     if (this.#socket.closed) this.#shared.onClosed(this, this.#closeReason);
   }
 

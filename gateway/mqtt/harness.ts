@@ -19,17 +19,19 @@ export interface Harness {
   open(): Promise<RawClient>;
 }
 
-export async function startHarness(t: TestContext, options: Partial<GatewayOptions> = {}): Promise<Harness> {
-  const log = new TestLog();
+export type HarnessOptions = Omit<Partial<GatewayOptions>, "log"> & { log?: TestLog };
+
+export async function startHarness(t: TestContext, options: HarnessOptions = {}): Promise<Harness> {
+  const log = options.log ?? new TestLog();
   const registry = new Registry();
   const gateway = await startGateway({
-    log,
     clock: systemClock,
     logger: pino({ level: "silent" }),
     registry,
     mqtt: { host: "127.0.0.1", port: 0 },
     publishAlerts: false,
     ...options,
+    log,
     limits: { closeDeadlineMs: 2_000, ...options.limits },
   });
   const clients: RawClient[] = [];

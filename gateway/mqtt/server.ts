@@ -5,7 +5,8 @@ import { createServer, type Server, type Socket } from "node:net";
 import { SluiceError } from "../../contracts/errors.js";
 import type { Clock } from "../../contracts/ports/clock.js";
 import type { Logger } from "../../runtime/logger.js";
-import { Gate, type GateShared } from "./gate.js";
+import { within } from "../within.js";
+import { Gate, type GateShared, LINGER_MS } from "./gate.js";
 
 export interface ServerOptions extends Omit<GateShared, "onClosed"> {
   host: string;
@@ -23,6 +24,8 @@ export class MqttServer {
   readonly #gates = new Set<Gate>();
   readonly #abort = new AbortController();
   #sweeping: Promise<void> = Promise.resolve();
+  /** Resolves when the listener and all its connections are closed. */
+  #closed: Promise<void> | undefined;
 
   constructor(options: ServerOptions) {
     this.#options = options;
@@ -52,20 +55,23 @@ export class MqttServer {
 
   /** No new connections, and no new packets from those there are. Acks still go out. */
   stopReading(): void {
-    this.#server.close();
+    this.#closed ??= new Promise((resolve) => this.#server.close(() => resolve()));
     for (const gate of this.#gates) gate.stopReading();
+  }
+
+  /** Resolves when all acks the broker has written are with the kernel. */
+  async flushed(): Promise<void> {
+    await Promise.all([...this.#gates].map((gate) => gate.flushed()));
   }
 
   /** Closes what is still open. */
   async close(): Promise<void> {
     this.stopReading();
     for (const gate of this.#gates) gate.close("shutdown");
-    const closed = new Promise<void>((resolve) => {
-      if (this.#server.listening) this.#server.close(() => resolve());
-      else resolve();
-    });
+    await within(this.#options.clock, LINGER_MS, this.#closed!);
+    for (const gate of this.#gates) gate.destroy();
     this.#abort.abort();
-    await Promise.all([closed, this.#sweeping]);
+    await Promise.all([this.#closed, this.#sweeping]);
   }
 
   #accept(socket: Socket): void {
