@@ -103,17 +103,22 @@ export class Appender {
     });
   }
 
+  /** The size of a call's records; a bad one fails its own call only, not those that share its commit. */
   #measure(records: readonly AppendRecord[]): number {
+    const { maxRecordBytes } = this.#limits;
     let sum = 0;
     for (const record of records) {
-      const valueBytes = record.value.length;
-      if (valueBytes > this.#limits.maxRecordBytes) {
+      const size = recordBytes(record);
+      if (size > maxRecordBytes) {
         throw new SluiceError(
           "LOG_RECORD_TOO_LARGE",
-          `a record of ${valueBytes} bytes is above the log's limit of ${this.#limits.maxRecordBytes}`,
+          `a record of ${size} bytes is above the log's limit of ${maxRecordBytes}`,
         );
       }
-      sum += recordBytes(record);
+      if (!Number.isFinite(record.timestamp)) {
+        throw new TypeError(`a record's timestamp is ${record.timestamp}`);
+      }
+      sum += size;
     }
     return sum;
   }

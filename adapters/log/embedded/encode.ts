@@ -24,9 +24,12 @@ export interface EncodedBatch {
 
 const FIXED_BYTES = 20;
 
-/** About what a record adds to a batch, headers aside. */
-export function recordBytes(record: AppendRecord): number {
-  return record.value.length + (record.key === undefined ? 0 : record.key.length) + FIXED_BYTES;
+/** About what a record adds to a batch (text counted in characters). */
+export function recordBytes({ value, key, headers }: AppendRecord): number {
+  let bytes = FIXED_BYTES + value.length;
+  if (key !== undefined) bytes += key.length;
+  if (headers !== undefined) for (const name in headers) bytes += name.length + headers[name]!.length;
+  return bytes;
 }
 
 /** The batch without its base offset, which {@link setBaseOffset} fills in inside the write transaction. */
@@ -79,7 +82,6 @@ function writeColumns(view: DataView, records: readonly AppendRecord[], ascii: b
   let keyEnd = 0;
   let max = Number.NEGATIVE_INFINITY;
   for (const { key, value, timestamp } of records) {
-    if (!Number.isFinite(timestamp)) throw new TypeError(`a record's timestamp is ${timestamp}`);
     if (timestamp > max) max = timestamp;
     valueEnd += value.length;
     if (key !== undefined) keyEnd += ascii ? key.length : Buffer.byteLength(key);

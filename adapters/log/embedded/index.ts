@@ -40,7 +40,7 @@ export interface EmbeddedLogOptions {
   pollMs?: number;
   /** How often retention is applied. */
   retentionIntervalMs?: number;
-  /** Largest value of a record. */
+  /** Largest record: value, key and headers, and some bytes of bookkeeping. */
   maxRecordBytes?: number;
   /** Records of one commit and partition are stored together up to this size. */
   maxBatchBytes?: number;
@@ -142,7 +142,7 @@ class LmdbLog implements EmbeddedLog {
   async subscribe(group: string, topic: string, handler: PartitionHandler): Promise<Subscription> {
     this.#assertOpen();
     const { id, partitions } = this.#topics.get(topic);
-    const release = await this.#write(() => acquireLease(this.#storage, group, topic));
+    const release = await this.#write(() => this.#join(group, topic));
     const subscription = new EmbeddedSubscription(
       {
         group,
@@ -158,8 +158,14 @@ class LmdbLog implements EmbeddedLog {
     this.#subscriptions.add(subscription);
     const forget = () => this.#subscriptions.delete(subscription);
     subscription.done.then(forget, forget);
-    if (this.#closing !== undefined) await subscription.close();
     return subscription;
+  }
+
+  async #join(group: string, topic: string): Promise<() => Promise<void>> {
+    const release = await acquireLease(this.#storage, group, topic);
+    if (this.#closing === undefined) return release;
+    await release();
+    throw new SluiceError("LOG_CLOSED", "the log is closing");
   }
 
   async committed(group: string, topic: string, partition: number): Promise<Offset | undefined> {
