@@ -107,7 +107,6 @@ describe("live page with a fleet", options, () => {
     const shown = card(page, "pressure").locator(".field-mean dd");
     await shown.waitFor();
     await page.getByText("Live", { exact: true }).waitFor();
-    await page.waitForLoadState("networkidle").catch(() => undefined);
     let asked = 0;
     page.on("request", (request) => {
       if (request.url().includes("/api/v1/rollups")) asked++;

@@ -20,6 +20,8 @@ const FILTERS: [StateFilter, string][] = [
 ];
 /** Rows kept above and below the ones in sight. */
 const OVERSCAN = 6;
+/** Time alone makes devices silent; the counts need not follow at once. */
+const STATES_EVERY_MS = 5_000;
 
 export function DeviceList() {
   const [search, setSearch] = useState("");
@@ -27,7 +29,7 @@ export function DeviceList() {
   const fleet = useStore(page, (state) => state.fleet);
   const known = useStore(page, (state) => state.fleetKnown);
   const alerts = useStore(page, (state) => state.alerts);
-  const now = useStore(page, (state) => state.now);
+  const now = useStore(page, (state) => Math.floor(state.now / STATES_EVERY_MS) * STATES_EVERY_MS);
   const firing = useMemo(() => firingDevices(alerts), [alerts]);
   const view = useMemo(
     () => viewFleet(fleet, search, filter, now, firing),

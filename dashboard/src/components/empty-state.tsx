@@ -1,4 +1,5 @@
 /** Nothing has come in yet: what to do next, ready to paste. */
+import { firstCommand } from "../model/first-command.js";
 import { page } from "../state.js";
 import { useStore } from "../store.js";
 import { CopyLine } from "./copy-line.js";
@@ -12,7 +13,7 @@ export function EmptyState() {
     <section class="empty" data-testid="empty">
       <h1>Waiting for the first reading</h1>
       <p>Send one from any MQTT client. It shows up here within seconds.</p>
-      <CopyLine text={command(location.hostname, port)} />
+      <CopyLine text={firstCommand(location.hostname, port)} />
       <p class="quiet">
         Devices publish JSON to <code>devices/&#123;deviceId&#125;/telemetry</code> on port {port}; the
         acknowledgement comes once the reading is durable. A message that cannot be read appears under “Dead
@@ -20,11 +21,4 @@ export function EmptyState() {
       </p>
     </section>
   );
-}
-
-/** The line for a shell; the client's own default is this machine. */
-export function command(hostname: string, port: number): string {
-  const local = hostname === "localhost" || hostname === "127.0.0.1" || hostname === "[::1]";
-  const host = local ? "" : `-h ${hostname.replace(/[[\]]/g, "")} `;
-  return `mosquitto_pub ${host}-p ${port} -q 1 -t devices/d1/telemetry -m '{"values":{"temperature":21.5}}'`;
 }

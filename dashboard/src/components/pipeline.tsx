@@ -7,23 +7,24 @@ import { useStore } from "../store.js";
 interface Hop {
   counter: string;
   label: string;
-  says: string;
+  /** What its total counts from: the gateway starts at zero, processors keep theirs with their state. */
+  since: string;
   leaves: [counter: string, label: string][];
 }
 
 const HOPS: Hop[] = [
-  { counter: "received", label: "Received", says: "over MQTT", leaves: [["invalid", "invalid"]] },
-  { counter: "readings", label: "In the log", says: "durable", leaves: [["refused", "refused"]] },
+  { counter: "received", label: "Received", since: "since the start", leaves: [["invalid", "invalid"]] },
+  { counter: "readings", label: "In the log", since: "since the start", leaves: [["refused", "refused"]] },
   {
     counter: "processed",
     label: "Processed",
-    says: "by the operators",
+    since: "of the whole log",
     leaves: [
       ["duplicates", "duplicate"],
       ["late", "late"],
     ],
   },
-  { counter: "counted", label: "Counted", says: "in rollups", leaves: [] },
+  { counter: "counted", label: "In rollups", since: "of the whole log", leaves: [] },
 ];
 
 export function Pipeline() {
@@ -35,9 +36,12 @@ export function Pipeline() {
       {HOPS.filter((hop) => number(hop.counter) !== undefined).map((hop) => (
         <li key={hop.counter}>
           <span class="hop-label">{hop.label}</span>
-          <b>{formatCount(number(hop.counter))}</b>
+          <b>
+            {formatRate(rateOf(samples, hop.counter))}
+            <small>/s</small>
+          </b>
           <span class="quiet">
-            {formatRate(rateOf(samples, hop.counter))}/s {hop.says}
+            {formatCount(number(hop.counter))} {hop.since}
           </span>
           {hop.leaves.map(([counter, label]) => (
             <span class={`leaves ${number(counter) ? "some" : ""}`} key={counter}>
