@@ -3,7 +3,7 @@
  */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { appendFile, open, readFile, stat, truncate } from "node:fs/promises";
+import { appendFile, open, readFile, stat, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { hasCode } from "../../../contracts/errors.js";
@@ -72,6 +72,18 @@ test("a file cut short is LOG_CORRUPT where something is missing, never a crash 
     } catch (error) {
       assert.ok(hasCode(error, "LOG_CORRUPT"), `cut to ${share}, after ${read} records: ${String(error)}`);
     }
+  }
+});
+
+test("what is not a log, or has lost its start, is LOG_CORRUPT when it is opened", async (t) => {
+  const whole = await readFile(join(await filledLog(t), "log.mdb"));
+  const starts = [Buffer.alloc(100, 7), Buffer.alloc(100_000, 7), Buffer.alloc(8192)];
+  const cut = [whole.subarray(0, 100), whole.subarray(0, 4096), whole.subarray(0, 8192)];
+  const overwritten = [0, 4096].map((at) => Buffer.from(whole).fill(0xa5, at, at + 64));
+  for (const [i, bytes] of [...starts, ...cut, ...overwritten].entries()) {
+    const dir = await tempDir(t);
+    await writeFile(join(dir, "log.mdb"), bytes);
+    await assert.rejects(openLog(t, dir), (error) => hasCode(error, "LOG_CORRUPT"), `case ${i}`);
   }
 });
 

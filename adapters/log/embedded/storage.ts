@@ -19,7 +19,7 @@ import { type Database, open, type RootDatabase } from "lmdb";
 import { SluiceError } from "../../../contracts/errors.js";
 import type { Offset } from "../../../contracts/ports/log.js";
 import type { Logger } from "../../../runtime/logger.js";
-import { fillMissingTail } from "./file-tail.js";
+import { prepareDataFile } from "./data-file.js";
 
 export interface StoredTopic {
   id: number;
@@ -82,7 +82,7 @@ export class Storage {
     const path = join(dir, DATA_FILE);
     try {
       mkdirSync(dir, { recursive: true });
-      const missingBytes = fillMissingTail(path);
+      const missingBytes = prepareDataFile(path);
       if (missingBytes > 0)
         logger.warn({ path, missingBytes }, "the log's file is shorter than its last commit");
       // Event-turn batching would put an instruction of its own before each transaction, whose promise nobody sees:
