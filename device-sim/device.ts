@@ -21,6 +21,8 @@ export interface DeviceOptions {
   qos: 0 | 1 | 2;
   window: number;
   script: Iterator<PlannedMessage, void>;
+  /** Open loop: messages have a time. Otherwise the window sets the pace, and each is due when it is sent. */
+  paced: boolean;
   recorder: Recorder;
   clock: Clock;
   /** Jitter of the reconnect delay. */
@@ -163,12 +165,12 @@ export class Device {
   }
 
   #sendFirst(message: PlannedMessage, nowMs: number): void {
-    const { recorder, index } = this.#options;
-    const { truth, topic, payload, labels, dueMs } = message;
+    const { recorder, index, paced } = this.#options;
+    const { truth, topic, payload, labels } = message;
     const entry = {
       device: index,
       labels,
-      dueMs,
+      dueMs: paced ? message.dueMs : nowMs,
       sentMs: nowMs,
       truth:
         truth.end === "reading"

@@ -11,6 +11,7 @@ import { hasCode } from "../contracts/errors.js";
 import { systemClock } from "../runtime/clock.js";
 import { createLogger } from "../runtime/logger.js";
 import { type FleetOptions, runFleet } from "./fleet.js";
+import { ackLatency } from "./latency.js";
 import type { Ledger } from "./ledger.js";
 import { readLedger } from "./ledger-file.js";
 import { encodeReading } from "./message.js";
@@ -141,6 +142,7 @@ for (const qos of [1, 2] as const) {
       assertTrue(result.ledger, broker.seen);
       const times = Array.from({ length: result.ledger.size }, (_, n) => result.ledger.ts(n));
       assert.ok(Math.max(...times) <= systemClock.now());
+      assert.deepEqual(ackLatency(result.ledger, "due"), ackLatency(result.ledger, "sent"));
     }));
 }
 

@@ -188,6 +188,7 @@ class Fleet {
       qos,
       window,
       random,
+      paced,
       recorder: this.#recorder,
       clock: this.#clock,
       elapsedMs: () => this.#elapsedMs(),

@@ -54,6 +54,7 @@ function rows(r: VerifyReport): Row[] {
     ["late", `${r.late}`, `sent behind newer ones; ${r.lateTopic} too late for rollups`],
     rollupRow(r),
     statsRow(r),
+    faultsRow(r),
     latencyRow("publish to ack", r.latency.publishToAck),
     latencyRow("due to ack", r.latency.dueToAck),
   ];
@@ -68,6 +69,12 @@ function statsRow({ stats }: VerifyReport): Row {
   if (!stats.delta) return ["counters", "-", `not checked: ${stats.why}`];
   const { received, readings, invalid } = stats.delta;
   return ["counters", `${received}`, `received; ${readings} readings, ${invalid} invalid`];
+}
+
+function faultsRow({ faults }: VerifyReport): Row {
+  const injected = Object.entries(faults).filter(([, count]) => count > 0);
+  const total = injected.reduce((sum, [, count]) => sum + count, 0);
+  return ["faults injected", `${total}`, injected.map(([name, count]) => `${count} ${name}`).join(", ")];
 }
 
 function latencyRow(name: string, latency: Latency): Row {

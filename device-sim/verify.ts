@@ -89,6 +89,8 @@ export interface VerifyReport {
   rollups: { checked: boolean; resolution: string; windows: number; mismatches: number };
   rollupMismatches: RollupMismatch[];
   stats: StatsVerdict;
+  /** How many messages each fault was done to. */
+  faults: Record<keyof typeof LABELS, number>;
   /** Milliseconds from the first publish, and from when the schedule asked for it, to the first ack. */
   latency: { publishToAck: Latency; dueToAck: Latency };
 }
@@ -116,6 +118,7 @@ export async function verifyLedger(options: VerifyOptions): Promise<VerifyReport
     ...lateness(ledger, late),
     ...rollups,
     stats,
+    faults: labelCounts(ledger),
     latency: { publishToAck: ackLatency(ledger, "sent"), dueToAck: ackLatency(ledger, "due") },
   };
   report.problems = problemsOf(report);
@@ -268,7 +271,7 @@ function problemsOf(report: VerifyReport): string[] {
 }
 
 /** How many entries of the ledger carry each fault label. */
-export function labelCounts(ledger: Ledger): Record<keyof typeof LABELS, number> {
+function labelCounts(ledger: Ledger): Record<keyof typeof LABELS, number> {
   const names = Object.keys(LABELS) as (keyof typeof LABELS)[];
   const counts = Object.fromEntries(names.map((name) => [name, 0])) as Record<keyof typeof LABELS, number>;
   for (let n = 0; n < ledger.size; n++) {
