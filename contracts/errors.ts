@@ -25,6 +25,7 @@ export const REASON_CODES = [
   "too_many_values",
   "batch_too_long",
   "too_long_string",
+  "store_rejected",
 ] as const;
 export type ReasonCode = (typeof REASON_CODES)[number];
 

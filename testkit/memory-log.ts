@@ -110,7 +110,7 @@ export class MemoryLog implements Log {
     this.#faults = faults;
   }
 
-  /** The process of this handle is gone: an append under way may or may not take effect, nothing else happens. */
+  /** The process of this handle is gone: an append under way has taken effect by now, or never will. */
   kill(): void {
     this.#state = "killed";
     for (const subscription of this.#subscriptions) subscription.kill();
@@ -226,6 +226,7 @@ export class MemoryLog implements Log {
     if (partitions === undefined) throw new SluiceError("LOG_UNKNOWN_TOPIC", `no topic ${topic}`);
     if (records.length === 0) return;
     await this.#faults.before("append");
+    await this.#usable();
     const keyless = this.#keyless++ % partitions;
     for (const record of records) {
       const partition = record.key === undefined ? keyless : this.#partitionOf(record.key, partitions);

@@ -80,6 +80,33 @@ export class VirtualClock implements Clock {
   }
 }
 
+/** The clock of one simulated process: after a crash its waits never end. */
+export class ProcessClock implements Clock {
+  readonly #clock: Clock;
+  #killed = false;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  kill(): void {
+    this.#killed = true;
+  }
+
+  now(): number {
+    return this.#clock.now();
+  }
+
+  monotonicMs(): number {
+    return this.#clock.monotonicMs();
+  }
+
+  async sleep(ms: number, signal?: AbortSignal): Promise<void> {
+    await this.#clock.sleep(ms, signal);
+    if (this.#killed) await new Promise(() => {});
+  }
+}
+
 /** Lets promise chains run as far as they go without time passing. */
 async function settled(): Promise<void> {
   for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));

@@ -62,6 +62,8 @@ export class SeriesAlert {
   }
 
   #alarm(ts: number, value: number, verdict: Verdict): Alert | undefined {
+    // One episode per instant: an alert that began again at the time it ended would have the id of the first.
+    if (!this.#active && ts <= this.#alarmTs) return undefined;
     this.#alarmTs = Math.max(this.#alarmTs, ts);
     if (this.#active) {
       if (verdict.score > this.#active.score) this.#active = { ...this.#active, score: verdict.score };

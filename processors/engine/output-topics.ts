@@ -24,9 +24,11 @@ export class OutputTopics {
   readonly #log: Log;
   readonly #task: TaskId;
   readonly #pending = new Map<OutputTopic, AppendRecord[]>();
-  /** Outputs found in the topics at restore: not to be appended again. */
-  #written = new Set<string>();
+  /** Outputs found in the topics: not to be appended again. */
+  readonly #written = new Set<string>();
   #ends: OutputEnds = {};
+  /** Topics with an append that failed: what it was to store may be there all the same. */
+  readonly #uncertain = new Map<OutputTopic, Offset[]>();
 
   constructor(log: Log, task: TaskId) {
     this.#log = log;
@@ -36,12 +38,7 @@ export class OutputTopics {
   /** Reads what the task wrote after the commit that noted `ends`; without ends, all of it. */
   async restore(ends: OutputEnds): Promise<void> {
     this.#ends = ends;
-    for (const topic of EXACTLY_ONCE_TOPICS) {
-      for (const { partition, earliest, next } of await this.#log.ranges(topic)) {
-        const from = Math.max(earliest, ends[topic]?.[partition] ?? 0);
-        if (from < next) await this.#collect(topic, partition, from, next);
-      }
-    }
+    for (const topic of EXACTLY_ONCE_TOPICS) await this.#collectFrom(topic, ends[topic] ?? []);
   }
 
   /** Queues an output of the input record at `offset`. `n` tells outputs of one record for one topic apart. */
@@ -55,23 +52,49 @@ export class OutputTopics {
   }
 
   /**
-   * Appends what is queued; a failed call may be repeated.
+   * Appends what is queued. A failed call may be repeated: it first looks for what the failed one stored.
    * @returns the ends to put into the checkpoint
    */
   async append(): Promise<OutputEnds> {
-    for (const [topic, records] of this.#pending) {
-      const ranges = await this.#log.ranges(topic);
-      const ends: Offset[] = [];
-      for (const range of ranges) ends[range.partition] = range.next;
-      await this.#log.append(topic, records);
-      this.#ends = { ...this.#ends, [topic]: ends };
-      this.#pending.delete(topic);
-    }
+    for (const topic of this.#pending.keys()) await this.#appendTo(topic);
     return this.#ends;
+  }
+
+  async #appendTo(topic: OutputTopic): Promise<void> {
+    const ends = this.#uncertain.get(topic) ?? (await this.#endsOf(topic));
+    if (this.#uncertain.has(topic)) await this.#dropStored(topic, ends);
+    this.#uncertain.set(topic, ends);
+    await this.#log.append(topic, this.#pending.get(topic)!);
+    this.#uncertain.delete(topic);
+    this.#ends = { ...this.#ends, [topic]: ends };
+    this.#pending.delete(topic);
+  }
+
+  async #endsOf(topic: OutputTopic): Promise<Offset[]> {
+    const ends: Offset[] = [];
+    for (const { partition, next } of await this.#log.ranges(topic)) ends[partition] = next;
+    return ends;
+  }
+
+  /** Takes out of the queue what the topic holds from `ends` on. */
+  async #dropStored(topic: OutputTopic, ends: readonly Offset[]): Promise<void> {
+    await this.#collectFrom(topic, ends);
+    const pending = this.#pending.get(topic)!;
+    const missing = pending.filter(
+      (record) => !this.#written.delete(`${topic} ${record.headers![SOURCE_HEADER]}`),
+    );
+    this.#pending.set(topic, missing);
   }
 
   #prefix(): string {
     return `${this.#task.group}/${this.#task.topic}/${this.#task.partition}@`;
+  }
+
+  async #collectFrom(topic: OutputTopic, ends: readonly Offset[]): Promise<void> {
+    for (const { partition, earliest, next } of await this.#log.ranges(topic)) {
+      const from = Math.max(earliest, ends[partition] ?? 0);
+      if (from < next) await this.#collect(topic, partition, from, next);
+    }
   }
 
   async #collect(topic: OutputTopic, partition: number, from: Offset, to: Offset): Promise<void> {

@@ -43,6 +43,8 @@ const RESTART_DELAY_MS = 1_000;
 interface Running {
   task: PartitionTask;
   mutex: Mutex;
+  /** Aborts when the task is given up: a commit that waits to be repeated is not. */
+  stop: AbortController;
 }
 
 export class Processor {
@@ -138,7 +140,7 @@ export class Processor {
       this.#logger.error({ err: error, partition }, "state cannot be read: rebuilding it from the log");
       return checkpoints.discard(id).then(restore);
     });
-    this.#running.set(partition, { task, mutex: new Mutex() });
+    this.#running.set(partition, { task, mutex: new Mutex(), stop: new AbortController() });
     const seconds = (clock.monotonicMs() - began) / 1000;
     this.#metrics.restoreSeconds.observe(seconds);
     this.#logger.info({ partition, offset, seconds }, "partition assigned");
@@ -150,7 +152,7 @@ export class Processor {
     if (!running) throw new Error(`batch for partition ${partition}, which is not assigned`);
     await running.mutex.run(async () => {
       await this.#process(partition, running.task, records);
-      if (running.task.uncommitted >= this.#options.maxRecordsPerCommit) await this.#commit(running.task);
+      if (running.task.uncommitted >= this.#options.maxRecordsPerCommit) await this.#commit(running);
     });
   }
 
@@ -170,19 +172,20 @@ export class Processor {
     const running = this.#running.get(partition);
     if (!running) return;
     try {
-      if (!lost) await running.mutex.run(() => this.#commit(running.task, lastTry));
+      if (lost) await giveUp(running);
+      else await running.mutex.run(() => this.#commit(running, lastTry));
     } finally {
       this.#running.delete(partition);
       this.#logger.info({ partition, lost }, "partition released");
     }
   }
 
-  async #commit(task: PartitionTask, retryable = whileAway): Promise<void> {
+  async #commit(running: Running, retryable = whileAway): Promise<void> {
     const { clock, onCommit } = this.#options;
     const began = clock.monotonicMs();
-    const committed = await retry(() => task.commit(), {
+    const committed = await retry(() => running.task.commit(), {
       clock,
-      signal: this.#stop.signal,
+      signal: AbortSignal.any([this.#stop.signal, running.stop.signal]),
       retryable,
       onRetry: (error, attempt, delayMs) => {
         this.#metrics.commitRetries.inc();
@@ -203,8 +206,8 @@ export class Processor {
     while (!signal.aborted) {
       await clock.sleep(commitIntervalMs, signal).catch(() => undefined);
       if (signal.aborted) return;
-      const commits = [...this.#running.values()].map(({ task, mutex }) =>
-        mutex.run(() => this.#commit(task)),
+      const commits = [...this.#running.values()].map((running) =>
+        running.mutex.run(() => this.#commit(running)),
       );
       for (const result of await Promise.allSettled(commits)) {
         if (result.status === "rejected" && !signal.aborted) await this.#abandon(result.reason);
@@ -251,6 +254,12 @@ export class Processor {
     for (const { task } of this.#running.values()) total += value(task);
     return total;
   }
+}
+
+/** Ends a task without committing; resolves when nothing of it is under way any more. */
+async function giveUp({ mutex, stop }: Running): Promise<void> {
+  stop.abort();
+  await mutex.run(() => undefined);
 }
 
 function whileAway(error: unknown): boolean {

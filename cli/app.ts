@@ -1,0 +1,146 @@
+/**
+ * The composition root: opens the ports that the configuration names and starts the parts around them.
+ *
+ * Guarantee: `close` stops in reverse order of the path of a reading (devices first, log last), so that everything
+ * acked is durable and everything processed is committed.
+ */
+import { join } from "node:path";
+import { LiveFeed } from "../api/live-feed.js";
+import { startApi } from "../api/server.js";
+import { hasCode, SluiceError } from "../contracts/errors.js";
+import type { Log } from "../contracts/ports/log.js";
+import { type Gateway, startGateway } from "../gateway/main.js";
+import { compileRule, DEFAULT_RULES, type Rule, ruleSchema } from "../processors/alerting/rules.js";
+import { Processor } from "../processors/engine/processor.js";
+import { systemClock } from "../runtime/clock.js";
+import type { Config } from "../runtime/config/schema.js";
+import { Lifecycle } from "../runtime/lifecycle.js";
+import type { Logger } from "../runtime/logger.js";
+import { createRegistry } from "../runtime/metrics.js";
+import { retry } from "../runtime/retry.js";
+import { gatewayLimits } from "./gateway-limits.js";
+import { packageRoot } from "./package-root.js";
+import { openLog, openState, resolutionsOf, topicSpecs } from "./ports.js";
+import { readiness } from "./readiness.js";
+import { mergedStats } from "./stats.js";
+
+/** Which parts run in this process. The HTTP API always does. */
+export interface Parts {
+  gateway: boolean;
+  processor: boolean;
+}
+
+export interface App {
+  mqttPort: number | undefined;
+  httpPort: number;
+  live: LiveFeed;
+  close(): Promise<void>;
+}
+
+/** @throws SluiceError CONFIG_INVALID, LISTEN_FAILED, STATE_CORRUPT, STATE_LOCKED, LOG_CORRUPT, ABORTED */
+export async function startApp(
+  config: Config,
+  parts: Parts,
+  logger: Logger,
+  signal?: AbortSignal,
+): Promise<App> {
+  const lifecycle = new Lifecycle(logger);
+  try {
+    return await start(config, parts, logger, lifecycle, signal);
+  } catch (error) {
+    await lifecycle.close();
+    throw error;
+  }
+}
+
+async function start(
+  config: Config,
+  parts: Parts,
+  logger: Logger,
+  lifecycle: Lifecycle,
+  signal: AbortSignal | undefined,
+): Promise<App> {
+  const rules = compileRules(config);
+  const registry = createRegistry();
+  const log = lifecycle.add("log", await openLog({ config, logger, registry }));
+  const state = lifecycle.add("state", openState({ config, logger, registry }, log));
+  const live = new LiveFeed();
+  const running: { gateway?: Gateway; processor?: Processor } = {};
+  const stats = mergedStats(running);
+  lifecycle.add("stats", stats);
+
+  await ensureTopics(config, log, logger, signal);
+  if (parts.processor) {
+    running.processor = lifecycle.add(
+      "processor",
+      new Processor({
+        ...{ log, checkpoints: state.checkpoints, clock: systemClock, logger, registry },
+        group: config.processor.group,
+        operator: {
+          resolutions: resolutionsOf(config),
+          allowedLatenessMs: config.processor.allowedLateness,
+          rules,
+        },
+        commitIntervalMs: config.processor.commitInterval,
+        maxRecordsPerCommit: config.processor.maxRecordsPerCommit,
+        maxDevicesInMemory: config.processor.maxDevicesInMemory,
+        onCommit: ({ rollups, alerts, devices }) => {
+          if (rollups.length > 0) live.publish({ type: "rollups", rollups });
+          for (const alert of alerts) live.publish({ type: "alert", alert });
+          if (devices.length > 0) live.publish({ type: "devices", devices });
+        },
+      }),
+    );
+    await running.processor.start();
+  }
+  if (parts.gateway) {
+    running.gateway = await startGateway({
+      ...{ log, clock: systemClock, logger, registry, mqtt: config.mqtt },
+      limits: gatewayLimits(config),
+      publishAlerts: config.alerts.publish,
+    });
+  }
+  const mqttPort = running.gateway?.port;
+  const api = await startApi({
+    ...config.http,
+    ...{ store: state.store, log, registry, logger, clock: systemClock },
+    resolutions: resolutionsOf(config),
+    pageDir: join(packageRoot, "dist", "dashboard"),
+    sources: { stats: stats.read, ready: readiness(log, state.store, running), live, mqttPort },
+  });
+  lifecycle.add("api", api);
+  if (running.gateway) lifecycle.add("gateway", running.gateway);
+  logger.info({ mqttPort, httpPort: api.port, log: config.log, store: config.store }, "sluice is up");
+  return { mqttPort, httpPort: api.port, live, close: () => lifecycle.close() };
+}
+
+/** @throws SluiceError CONFIG_INVALID naming the rule and the field */
+export function compileRules(config: Config): Rule[] {
+  const rules = config.alerts.rules ?? DEFAULT_RULES;
+  return rules.map((rule, i) => compileRule(checkRule(rule, i)));
+}
+
+function checkRule(rule: unknown, index: number): ReturnType<typeof ruleSchema.parse> {
+  const parsed = ruleSchema.safeParse(rule);
+  if (parsed.success) return parsed.data;
+  const problems = parsed.error.issues.map(
+    ({ path, message }) => `alerts.rules[${index}].${path.join(".")}: ${message}`,
+  );
+  throw new SluiceError("CONFIG_INVALID", problems.join("\n"));
+}
+
+/** Waits for a log that is not there yet, as it may be when everything starts at once. */
+async function ensureTopics(
+  config: Config,
+  log: Log,
+  logger: Logger,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  await retry(() => log.ensureTopics(topicSpecs(config)), {
+    clock: systemClock,
+    ...(signal && { signal }),
+    retryable: (error) => hasCode(error, "LOG_UNAVAILABLE"),
+    onRetry: (error, attempt, delayMs) =>
+      logger.warn({ err: error, attempt, delayMs }, "waiting for the log"),
+  });
+}

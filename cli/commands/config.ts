@@ -1,0 +1,20 @@
+/**
+ * `sluice config check`: reads the configuration as every other command would, and says what is wrong.
+ */
+import type { Command } from "commander";
+import { compileRules } from "../app.js";
+import { printJson, printLine } from "../output.js";
+import { configOf, withSettings } from "../settings.js";
+
+export function configCommands(program: Command): void {
+  const config = program.command("config").description("the configuration");
+  withSettings(
+    config.command("check").description("check file, environment and flags; exit 1 when something is wrong"),
+  )
+    .option("--json", "one JSON document on stdout")
+    .action((_options, command: Command) => {
+      compileRules(configOf(command));
+      if (command.opts().json) printJson({ ok: true });
+      else printLine("the configuration is valid");
+    });
+}

@@ -1,0 +1,117 @@
+/**
+ * One log, three stores: replays the log into the embedded store and into QuestDB, and holds both against what live
+ * processing wrote to InfluxDB. All must be equal, field by field.
+ */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { openEmbeddedState } from "../adapters/store/embedded/index.js";
+import { SluiceError } from "../contracts/errors.js";
+import type { Log } from "../contracts/ports/log.js";
+import type { Store } from "../contracts/ports/store.js";
+import { ROLLUP_FIELDS, type Rollup, rollupKey } from "../contracts/rollup.js";
+import { TOPICS } from "../contracts/topics.js";
+import { replay } from "../processors/engine/replay.js";
+import { systemClock } from "../runtime/clock.js";
+import type { Config } from "../runtime/config/schema.js";
+import type { Logger } from "../runtime/logger.js";
+import { compileRules } from "./app.js";
+import { printLine } from "./output.js";
+import { openStore, resolutionsOf } from "./ports.js";
+import type { Server } from "./servers.js";
+
+/** How long a server may take to show what it accepted. */
+const VISIBLE_WITHIN_MS = 60_000;
+
+/** @throws SluiceError LEDGER_MISMATCH when two stores differ */
+export async function compareStores(
+  config: Config,
+  log: Log,
+  questdb: Server,
+  logger: Logger,
+): Promise<void> {
+  const dir = await mkdtemp(join(tmpdir(), "sluice-compare-"));
+  const embedded = openEmbeddedState({ dir, logger });
+  const influx = { ...config.influx, url: String(questdb.info.url), token: "", dialect: "questdb" as const };
+  const quest = openStore({ config: { ...config, influx }, logger });
+  const live = openStore({ config, logger });
+  try {
+    const expected = await replayInto(config, log, logger, [embedded.store, quest]);
+    for (const [name, store] of [
+      ["embedded", embedded.store],
+      ["QuestDB", quest],
+      ["InfluxDB", live],
+    ] as const) {
+      await assertEqual(name, store, expected);
+      printLine(`${name.padEnd(9)} holds the same ${expected.length} rollups, field by field`);
+    }
+  } finally {
+    await live.close();
+    await quest.close();
+    await embedded.close();
+    await rm(dir, { recursive: true, force: true });
+  }
+}
+
+/** Writes what the log gives to every store; returns it. */
+async function replayInto(
+  config: Config,
+  log: Log,
+  logger: Logger,
+  stores: readonly Store[],
+): Promise<Rollup[]> {
+  const rollups = new Map<string, Rollup>();
+  const ranges = await log.ranges(TOPICS.readings);
+  await replay({
+    ...{ log, logger },
+    operator: {
+      resolutions: resolutionsOf(config),
+      allowedLatenessMs: config.processor.allowedLateness,
+      rules: compileRules(config),
+    },
+    ranges: ranges.map(({ partition, earliest, next }) => ({ partition, from: earliest, to: next })),
+    write: async (batch) => {
+      for (const rollup of batch.rollups) rollups.set(rollupKey(rollup), rollup);
+      for (const store of stores) {
+        const rejected = await store.write(batch);
+        if (rejected.length > 0)
+          throw new SluiceError("STORE_REJECTED", `${rejected[0]!.reason}: ${rejected[0]!.line}`);
+      }
+    },
+  });
+  return [...rollups.values()];
+}
+
+async function assertEqual(name: string, store: Store, expected: readonly Rollup[]): Promise<void> {
+  const deadline = systemClock.monotonicMs() + VISIBLE_WITHIN_MS;
+  for (;;) {
+    const difference = await firstDifference(store, expected);
+    if (difference === undefined) return;
+    if (systemClock.monotonicMs() > deadline)
+      throw new SluiceError("LEDGER_MISMATCH", `${name} differs: ${difference}`);
+    await systemClock.sleep(500);
+  }
+}
+
+async function firstDifference(store: Store, expected: readonly Rollup[]): Promise<string | undefined> {
+  const series = new Map<string, Rollup[]>();
+  for (const row of expected) {
+    const key = `${row.device}/${row.metric}/${row.resolution}`;
+    const rows = series.get(key);
+    if (rows) rows.push(row);
+    else series.set(key, [row]);
+  }
+  for (const rows of series.values()) {
+    const { device, metric, resolution } = rows[0]!;
+    const stored = await store.rollups({ device, metric, resolution, from: 0, to: Number.MAX_SAFE_INTEGER });
+    const byStart = new Map(stored.map((row) => [row.start, row]));
+    for (const row of rows) {
+      const found = byStart.get(row.start);
+      const field = ROLLUP_FIELDS.find((name) => found?.[name] !== row[name]);
+      if (field) return `${rollupKey(row)} ${field}: ${found?.[field]}, not ${row[field]}`;
+    }
+    if (stored.length !== rows.length)
+      return `${device}/${metric}/${resolution}: ${stored.length} windows, not ${rows.length}`;
+  }
+  return undefined;
+}

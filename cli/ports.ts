@@ -1,0 +1,84 @@
+/**
+ * Opens the adapters that the configuration names. One of the few places that know them.
+ */
+import { join } from "node:path";
+import { outputsThenCheckpoint } from "../adapters/checkpoint/outputs-first.js";
+import { openEmbeddedLog } from "../adapters/log/embedded/index.js";
+import { openKafkaLog } from "../adapters/log/kafka/index.js";
+import { openEmbeddedState } from "../adapters/store/embedded/index.js";
+import { openInfluxStore } from "../adapters/store/influx/index.js";
+import type { Checkpoints } from "../contracts/ports/checkpoint.js";
+import type { Log } from "../contracts/ports/log.js";
+import type { Store } from "../contracts/ports/store.js";
+import { TOPICS, type TopicSpec } from "../contracts/topics.js";
+import { parseDurationMs, type Resolution } from "../contracts/window.js";
+import { systemClock } from "../runtime/clock.js";
+import type { Config } from "../runtime/config/schema.js";
+import type { Logger } from "../runtime/logger.js";
+import type { Registry } from "../runtime/metrics.js";
+import { deadLetterRows } from "./rejected-rows.js";
+
+export interface Plumbing {
+  config: Config;
+  logger: Logger;
+  registry?: Registry;
+}
+
+export function openLog({ config, logger, registry }: Plumbing): Promise<Log> {
+  const common = { clock: systemClock, logger, ...(registry && { registry }) };
+  if (config.log === "embedded") return openEmbeddedLog({ dir: join(config.dataDir, "log"), ...common });
+  const { brokers, clientId, replicationFactor } = config.kafka;
+  return openKafkaLog({ brokers, clientId, ...(replicationFactor && { replicationFactor }), ...common });
+}
+
+/** Where rollups go, and where the processor keeps its state. */
+export interface State {
+  store: Store;
+  checkpoints: Checkpoints;
+  close(): Promise<void>;
+}
+
+export function openState({ config, logger, registry }: Plumbing, log: Log): State {
+  const embedded = openEmbeddedState({
+    dir: join(config.dataDir, "state"),
+    logger,
+    ...(registry && { registry }),
+  });
+  if (config.store === "embedded") return embedded;
+  const store = openStore({ config, logger, ...(registry && { registry }) });
+  const checkpoints = outputsThenCheckpoint(embedded.checkpoints, store, {
+    onRejected: (rows) => deadLetterRows(log, rows, systemClock.now()),
+  });
+  return {
+    store,
+    checkpoints,
+    close: async () => {
+      await store.close();
+      await embedded.close();
+    },
+  };
+}
+
+/** The store behind the line protocol. */
+export function openStore({ config, logger, registry }: Plumbing): Store {
+  const { url, token, org, bucket, dialect, timeout } = config.influx;
+  const connection = { url, token, org, bucket, dialect, timeoutMs: timeout };
+  return openInfluxStore({ ...connection, logger, clock: systemClock, ...(registry && { registry }) });
+}
+
+export function topicSpecs(config: Config): TopicSpec[] {
+  const { partitions, retention } = config.topics;
+  return (Object.keys(TOPICS) as (keyof typeof TOPICS)[]).map((topic) => {
+    const { time, bytes } = retention[topic];
+    return {
+      name: TOPICS[topic],
+      partitions,
+      ...(time !== null && { retentionMs: time }),
+      ...(bytes !== null && { retentionBytes: bytes }),
+    };
+  });
+}
+
+export function resolutionsOf(config: Config): Resolution[] {
+  return config.processor.resolutions.map((name) => ({ name, sizeMs: parseDurationMs(name)! }));
+}
