@@ -11,9 +11,10 @@ import {
   TestBroker,
   topicSettings,
   withAdmin,
-} from "../../adapters/log/kafka/test-support.js";
+} from "../../adapters/log/kafka/testing/broker.js";
+import { Worker } from "../../adapters/log/kafka/testing/worker.js";
 import { hasCode } from "../../contracts/errors.js";
-import type { Log, LogRecord, Offset, PartitionHandler } from "../../contracts/ports/log.js";
+import type { Log, LogRecord, Offset } from "../../contracts/ports/log.js";
 import { systemClock } from "../../runtime/clock.js";
 import { createLogger } from "../../runtime/logger.js";
 import { logContractSuite } from "../../testkit/contracts/log-suite.js";
@@ -71,41 +72,6 @@ function firstSeen(records: readonly LogRecord[]): Map<string, number[]> {
 
 function upTo(count: number): number[] {
   return Array.from({ length: count }, (_, i) => i);
-}
-
-/** Restores from the group's commits, commits every batch, and notes who has which partition. */
-class Worker implements PartitionHandler {
-  readonly events: string[] = [];
-  readonly handled: { partition: number; offset: Offset }[] = [];
-  constructor(
-    private readonly log: Log,
-    private readonly group: string,
-    private readonly topic: string,
-    private readonly owners: Map<number, Worker>,
-    private readonly violations: string[],
-  ) {}
-
-  async assigned(partition: number): Promise<Offset> {
-    this.events.push(`assigned ${partition}`);
-    if (this.owners.has(partition)) this.violations.push(`partition ${partition} has two owners`);
-    this.owners.set(partition, this);
-    return (await this.log.committed(this.group, this.topic, partition)) ?? 0;
-  }
-
-  async batch(partition: number, records: LogRecord[]): Promise<void> {
-    if (this.owners.get(partition) !== this) this.violations.push(`batch of ${partition} without owning it`);
-    for (const { offset } of records) this.handled.push({ partition, offset });
-    await this.log.commit(this.group, this.topic, partition, records.at(-1)!.offset + 1);
-  }
-
-  async revoked(partition: number, why: string): Promise<void> {
-    this.events.push(`revoked ${partition} ${why}`);
-    this.owners.delete(partition);
-  }
-
-  fellBehind(partition: number): void {
-    this.violations.push(`partition ${partition} fell behind`);
-  }
 }
 
 if (missing !== undefined) {

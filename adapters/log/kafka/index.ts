@@ -111,7 +111,7 @@ class KafkaLog implements Log {
 
   async append(topic: string, records: readonly AppendRecord[]): Promise<void> {
     this.#assertOpen();
-    const end = this.#metrics.appendSeconds.startTimer({ topic });
+    const end = this.#metrics.appendSeconds.startTimer();
     await this.#appender.append(topic, records);
     end();
   }

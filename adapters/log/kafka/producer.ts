@@ -272,7 +272,7 @@ export class Appender {
 
   #addBytes(bytes: number): void {
     this.#waitingBytes += bytes;
-    this.#options.metrics.waitingBytes.set(this.#waitingBytes);
+    this.#options.metrics.pendingBytes.set(this.#waitingBytes);
     if (!this.#hasRoom() || this.#roomWaiters.length === 0) return;
     const waiters = this.#roomWaiters;
     this.#roomWaiters = [];

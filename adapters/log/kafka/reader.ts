@@ -64,13 +64,25 @@ export async function* readPartition(
 }
 
 class PartitionReader {
+  readonly #context: ReadContext;
+  readonly #handle: ClusterHandle;
+  readonly #topic: string;
+  readonly #partition: number;
+  readonly #signal: AbortSignal;
+
   constructor(
-    private readonly context: ReadContext,
-    private readonly handle: ClusterHandle,
-    private readonly topic: string,
-    private readonly partition: number,
-    private readonly signal: AbortSignal,
-  ) {}
+    context: ReadContext,
+    handle: ClusterHandle,
+    topic: string,
+    partition: number,
+    signal: AbortSignal,
+  ) {
+    this.#context = context;
+    this.#handle = handle;
+    this.#topic = topic;
+    this.#partition = partition;
+    this.#signal = signal;
+  }
 
   /** While the caller works on one chunk the next one is already on its way. */
   async *read(from: Offset, end: Offset, follow: boolean): AsyncGenerator<LogRecord[], void, undefined> {
@@ -83,7 +95,7 @@ class PartitionReader {
         position = chunk.next;
         ahead = position < end ? this.#fetch(position, follow) : undefined;
         yield* batches(chunk.records, end);
-        if (this.signal.aborted) return;
+        if (this.#signal.aborted) return;
       }
     } finally {
       // A fetch nobody waits for any more fails when the connection goes.
@@ -94,9 +106,9 @@ class PartitionReader {
   /** The next chunk; undefined when aborted. Retries what a reconnect may cure. */
   async #fetch(position: Offset, follow: boolean): Promise<Chunk | undefined> {
     for (let failures = 0; ; ) {
-      if (this.signal.aborted) return this.#ended();
+      if (this.#signal.aborted) return this.#ended();
       try {
-        const chunk = await orAborted(this.#fetchOnce(position), this.signal);
+        const chunk = await orAborted(this.#fetchOnce(position), this.#signal);
         if (chunk === undefined) return this.#ended();
         if (chunk.next > position) return chunk;
       } catch (error) {
@@ -109,9 +121,9 @@ class PartitionReader {
   }
 
   async #fetchOnce(position: Offset): Promise<Chunk> {
-    const { topic, partition } = this;
-    const leader = (await this.handle.partitions(topic)).find((one) => one.partition === partition)?.leader;
-    const chunks = await this.handle.use(`reading ${topic}/${partition}`, async (cluster) => {
+    const [topic, partition] = [this.#topic, this.#partition];
+    const leader = (await this.#handle.partitions(topic)).find((one) => one.partition === partition)?.leader;
+    const chunks = await this.#handle.use(`reading ${topic}/${partition}`, async (cluster) => {
       const broker = await cluster.findBroker({ nodeId: String(leader) });
       return fetchChunks(broker, topic, [{ partition, from: position }], FETCH_LIMITS);
     });
@@ -121,26 +133,27 @@ class PartitionReader {
   }
 
   async #recover(error: unknown, failures: number): Promise<void> {
-    const { logger, clock, metrics } = this.context;
+    const { logger, clock, metrics } = this.#context;
     const delayMs = Math.min(MAX_DELAY_MS, MIN_DELAY_MS * 2 ** (failures - 1));
-    const where = { topic: this.topic, partition: this.partition };
+    const where = { topic: this.#topic, partition: this.#partition };
     logger.warn({ err: error, ...where, delayMs }, "reading from Kafka failed, trying again");
     metrics.reconnects.inc({ client: "reader" });
-    await this.handle.reset();
-    await clock.sleep(delayMs, this.signal).catch((stopped: unknown) => {
+    await this.#handle.reset();
+    await clock.sleep(delayMs, this.#signal).catch((stopped: unknown) => {
       if (!hasCode(stopped, "ABORTED")) throw stopped;
     });
   }
 
   /** The caller's signal ends a read quietly; a closing log does not. */
   #ended(): undefined {
-    if (this.context.closing.aborted) throw new SluiceError("LOG_CLOSED", "the log was closed while reading");
+    if (this.#context.closing.aborted)
+      throw new SluiceError("LOG_CLOSED", "the log was closed while reading");
     return undefined;
   }
 
   async #explain(position: Offset, cause: unknown): Promise<SluiceError> {
-    const { earliest } = await range(this.handle, this.topic, this.partition);
-    return outOfRange(this.topic, this.partition, position, earliest, cause);
+    const { earliest } = await range(this.#handle, this.#topic, this.#partition);
+    return outOfRange(this.#topic, this.#partition, position, earliest, cause);
   }
 }
 

@@ -7,7 +7,7 @@ import { promisify } from "node:util";
 import kafkajs, { type Admin } from "kafkajs";
 
 const run = promisify(execFile);
-const deploy = fileURLToPath(new URL("../../../deploy/kafka/", import.meta.url));
+const deploy = fileURLToPath(new URL("../../../../deploy/kafka/", import.meta.url));
 
 /** Why no broker can be started here; undefined when one can. Never a reason to skip in continuous integration. */
 export function missingForKafka(): string | undefined {
@@ -17,10 +17,13 @@ export function missingForKafka(): string | undefined {
 }
 
 export class TestBroker {
-  private constructor(
-    private readonly dir: string,
-    readonly brokers: string[],
-  ) {}
+  readonly brokers: string[];
+  readonly #dir: string;
+
+  private constructor(dir: string, brokers: string[]) {
+    this.#dir = dir;
+    this.brokers = brokers;
+  }
 
   static async start(nodes: 1 | 3 = 1): Promise<TestBroker> {
     const { stdout } = await run(`${deploy}up`, ["--json", "--nodes", String(nodes)]);
@@ -30,16 +33,16 @@ export class TestBroker {
 
   /** As in a crash: SIGKILL. */
   async kill(node = 1): Promise<void> {
-    await run(`${deploy}node`, ["kill", this.dir, String(node)]);
+    await run(`${deploy}node`, ["kill", this.#dir, String(node)]);
   }
 
   /** Starts a killed node again, on its old port and data. */
   async restart(node = 1): Promise<void> {
-    await run(`${deploy}node`, ["start", this.dir, String(node)]);
+    await run(`${deploy}node`, ["start", this.#dir, String(node)]);
   }
 
   async stop(): Promise<void> {
-    await run(`${deploy}down`, [this.dir]);
+    await run(`${deploy}down`, [this.#dir]);
   }
 }
 
