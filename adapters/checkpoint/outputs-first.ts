@@ -4,9 +4,8 @@
  * A crash in between repeats the outputs, and they are upserts of absolute values, so that changes nothing (INV-5).
  */
 import type { Checkpoints } from "../../contracts/ports/checkpoint.js";
-import type { RejectedRow, Store, StoreBatch } from "../../contracts/ports/store.js";
-
-const NOTHING: StoreBatch = { rollups: [], alerts: [], devices: [] };
+import type { RejectedRow, Store } from "../../contracts/ports/store.js";
+import { EMPTY_BATCH, isEmptyBatch } from "../store/batch.js";
 
 export interface OutputsFirstOptions {
   /** Takes the rows that the store refused; the checkpoint waits for it, and fails when it fails. */
@@ -21,15 +20,11 @@ export function outputsThenCheckpoint(
   return {
     restore: (task) => checkpoints.restore(task),
     async commit(task, checkpoint, outputs) {
-      const rejected = isEmpty(outputs) ? [] : await store.write(outputs);
+      const rejected = isEmptyBatch(outputs) ? [] : await store.write(outputs);
       if (rejected.length > 0) await onRejected(rejected);
-      await checkpoints.commit(task, checkpoint, NOTHING);
+      await checkpoints.commit(task, checkpoint, EMPTY_BATCH);
     },
     discard: (task) => checkpoints.discard(task),
     close: () => checkpoints.close(),
   };
-}
-
-function isEmpty({ rollups, alerts, devices }: StoreBatch): boolean {
-  return rollups.length + alerts.length + devices.length === 0;
 }

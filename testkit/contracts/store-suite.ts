@@ -203,7 +203,7 @@ export function storeContractSuite(name: string, open: () => Promise<OpenStore>)
         if (i % 2 === 0) return alert(device, unique("id"), shared);
         return alert(device, unique("id"), { ...shared, state: "resolved", resolvedAt: updatedAt });
       });
-      await write({ alerts: [...all, alert(other, unique("id"))] });
+      await write({ alerts: [...all, alert(other, unique("id"), { updatedAt: START - 1 })] });
       const newest = [...all].reverse();
       await eventually(() => store.alerts({ device }), newest);
       assert.deepEqual(await store.alerts({ device, limit: 2 }), newest.slice(0, 2));
