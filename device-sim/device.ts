@@ -80,11 +80,6 @@ export class Device {
     return this.#next === undefined && this.#outbox.size === 0;
   }
 
-  /** True while something of the script was never sent. */
-  get hasUnsent(): boolean {
-    return this.#next !== undefined;
-  }
-
   /** Connects, and keeps connecting until {@link close}. */
   start(): void {
     const generation = ++this.#generation;

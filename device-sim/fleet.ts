@@ -10,7 +10,7 @@ import type { Logger } from "../runtime/logger.js";
 import { planAnomalies } from "./anomalies.js";
 import type { Baseline } from "./baseline.js";
 import { Device } from "./device.js";
-import { Ledger, type LedgerHeader } from "./ledger.js";
+import { Ledger, type LedgerEnd, type LedgerHeader } from "./ledger.js";
 import { LedgerFile } from "./ledger-file.js";
 import { deviceName } from "./message.js";
 import { type SimOptions, type SimOptionsInput, simOptionsSchema } from "./options.js";
@@ -32,12 +32,8 @@ export interface FleetProgress {
   errors: number;
 }
 
-export interface FleetResult extends FleetProgress {
+export interface FleetResult extends FleetProgress, LedgerEnd {
   ledger: Ledger;
-  /** Devices that ended with messages never sent: the run was stopped, or the gateway took none for `drainMs`. */
-  unfinished: number;
-  /** True when the signal stopped it. */
-  aborted: boolean;
 }
 
 export type FleetOptions = SimOptionsInput & {
@@ -70,9 +66,9 @@ export async function runFleet(options: FleetOptions): Promise<FleetResult> {
     await fleet.run(onProgress ?? (() => undefined), signal);
   } finally {
     await fleet.close();
-    recorder.close();
+    recorder.close({ unfinished: fleet.unfinished(), aborted: signal?.aborted ?? false });
   }
-  const result = fleet.result(signal?.aborted ?? false);
+  const result = fleet.result();
   onProgress?.(result);
   return result;
 }
@@ -81,7 +77,8 @@ export async function runFleet(options: FleetOptions): Promise<FleetResult> {
 function timeline(sim: SimOptions, now: number) {
   const paced = sim.ratePerDevice > 0;
   const stepMs = paced ? 1_000 / sim.ratePerDevice : sim.stepMs;
-  const count = Math.max(1, Math.floor(sim.durationMs / stepMs));
+  // 60 s at 3 a second are 180 readings, though 1000 / 3 is not exact.
+  const count = Math.max(1, Math.floor(sim.durationMs / stepMs + 1e-9));
   // Made-up event times end before now: none is ahead of the gateway's clock.
   const startTs = paced ? now : now - Math.ceil(count * stepMs);
   return { paced, stepMs, count, startTs };
@@ -168,9 +165,13 @@ class Fleet {
     await Promise.all(this.#devices.slice(0, this.#started).map((device) => device.close()));
   }
 
-  result(aborted: boolean): FleetResult {
-    const unfinished = this.#devices.filter((device) => device.hasUnsent).length;
-    return { ...this.#progress(), ledger: this.#recorder.ledger, unfinished, aborted };
+  unfinished(): number {
+    return this.#devices.filter((device) => !device.finished).length;
+  }
+
+  result(): FleetResult {
+    const { ledger } = this.#recorder;
+    return { ...this.#progress(), ledger, ...ledger.end! };
   }
 
   #makeDevice(index: number, header: LedgerHeader): Device {

@@ -10,7 +10,7 @@ import { closeSync, createReadStream, fsyncSync, openSync, writeSync } from "nod
 import { createInterface } from "node:readline";
 import type { ReasonCode } from "../contracts/errors.js";
 import { SluiceError } from "../contracts/errors.js";
-import { Ledger, type LedgerEntry, type LedgerHeader } from "./ledger.js";
+import { Ledger, type LedgerEnd, type LedgerEntry, type LedgerHeader } from "./ledger.js";
 
 /** Lines after the header; `n` is the entry number. docs/simulator.md explains the fields. */
 type Line =
@@ -37,7 +37,8 @@ type Line =
       sentMs: number,
     ]
   | ["s", n: number]
-  | ["a", n: number, atMs: number];
+  | ["a", n: number, atMs: number]
+  | ["e", end: LedgerEnd];
 
 /** Writes a ledger file. Lines are buffered until {@link flush}. */
 export class LedgerFile {
@@ -89,6 +90,10 @@ export class LedgerFile {
 
   addAck(n: number, atMs: number): void {
     this.#put(["a", n, tenths(atMs)]);
+  }
+
+  setEnd(end: LedgerEnd): void {
+    this.#put(["e", end]);
   }
 
   /** Hands the buffered lines to the operating system: from here on they outlive this process. */
@@ -154,6 +159,7 @@ function asHeader(value: unknown): LedgerHeader {
 function apply(ledger: Ledger, line: Line): void {
   if (line[0] === "s") ledger.addSend(known(ledger, line[1]));
   else if (line[0] === "a") ledger.addAck(known(ledger, line[1]), line[2]);
+  else if (line[0] === "e") ledger.end = line[1];
   else addEntry(ledger, line);
 }
 

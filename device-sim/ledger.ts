@@ -45,10 +45,19 @@ export interface LedgerEntry {
   truth: ({ end: "reading" } & SentReading) | ({ end: "invalid" } & InvalidTruth);
 }
 
+/** How a run ended; a simulator that was killed leaves none. */
+export interface LedgerEnd {
+  /** Devices with messages not sent or not acked. */
+  unfinished: number;
+  /** Stopped from outside, so that unfinished devices are no surprise. */
+  aborted: boolean;
+}
+
 const FIRST_CAPACITY = 1_024;
 
 export class Ledger {
   readonly header: LedgerHeader;
+  end: LedgerEnd | undefined;
   #size = 0;
   #device = new Int32Array(FIRST_CAPACITY);
   #labels = new Uint8Array(FIRST_CAPACITY);

@@ -22,7 +22,10 @@ export const faultsSchema = z.strictObject({
 
 export const simOptionsSchema = z.strictObject({
   /** mqtt:// or mqtts://, with user:password@ where the gateway asks for it. */
-  url: z.string().default("mqtt://127.0.0.1:1883"),
+  url: z
+    .string()
+    .regex(/^mqtts?:\/\/./, { error: "must begin with mqtt:// or mqtts://" })
+    .default("mqtt://127.0.0.1:1883"),
   devices: z.number().int().min(1).max(100_000).default(10),
   /** Readings per second of each device. 0: as fast as the window allows, with made-up event times. */
   ratePerDevice: z.number().min(0).max(1_000).default(1),

@@ -51,8 +51,9 @@ test("when a message is sent, the file already says so: first sends and re-sends
   assert.deepEqual(sent, [0, 1, 2, 1]);
   recorder.ack(1, 5);
   recorder.ack(1, 9);
-  recorder.close();
+  recorder.close({ unfinished: 0, aborted: true });
   assert.deepEqual([recorder.sends, recorder.acked], [4, 1]);
   const read = await readLedger(path);
+  assert.deepEqual(read.end, { unfinished: 0, aborted: true });
   assert.deepEqual([read.size, read.sends(1), read.ackedMs(1)], [3, 2, 5]);
 });

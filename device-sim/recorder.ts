@@ -1,7 +1,7 @@
 /**
  * Records a run while it happens: in memory, and in a file when asked for, with write-ahead order.
  */
-import type { Ledger, LedgerEntry } from "./ledger.js";
+import type { Ledger, LedgerEnd, LedgerEntry } from "./ledger.js";
 import type { LedgerFile } from "./ledger-file.js";
 
 export class Recorder {
@@ -44,7 +44,10 @@ export class Recorder {
     this.#file?.flush();
   }
 
-  close(): void {
+  /** Records how the run ended, and closes the file. */
+  close(end: LedgerEnd): void {
+    this.ledger.end = end;
+    this.#file?.setEnd(end);
     this.#file?.close();
   }
 

@@ -386,3 +386,16 @@ test("counters that disagree with the topics or with the acks are found; a resta
   const report = await restarted.verify();
   assert.deepEqual([report.ok, report.stats.checked], [true, false]);
 });
+
+test("a run that ended too early to prove anything is not ok", async () => {
+  const unacked = await new World(
+    () => true,
+    () => false,
+  ).verify();
+  assert.deepEqual([unacked.ok, unacked.problems], [false, ["nothing was acked"]]);
+  const stalled = new World();
+  stalled.ledger.end = { unfinished: 2, aborted: false };
+  assert.match((await stalled.verify()).problems[0]!, /2 of 3 devices did not get all/);
+  stalled.ledger.end = { unfinished: 2, aborted: true };
+  assert.equal((await stalled.verify()).ok, true);
+});

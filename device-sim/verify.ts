@@ -121,7 +121,7 @@ export async function verifyLedger(options: VerifyOptions): Promise<VerifyReport
     faults: labelCounts(ledger),
     latency: { publishToAck: ackLatency(ledger, "sent"), dueToAck: ackLatency(ledger, "due") },
   };
-  report.problems = problemsOf(report);
+  report.problems = [...doubts(ledger, report), ...problemsOf(report)];
   report.ok = report.problems.length === 0;
   return report;
 }
@@ -253,6 +253,16 @@ function ackedCount(ledger: Ledger): number {
   let acked = 0;
   for (let n = 0; n < ledger.size; n++) if (ledger.isAcked(n)) acked++;
   return acked;
+}
+
+/** Why agreement alone would prove too little. */
+function doubts(ledger: Ledger, { sent, acked }: VerifyReport): string[] {
+  const { end, header } = ledger;
+  if (sent === 0) return ["nothing was sent"];
+  if (end && !end.aborted && end.unfinished > 0) {
+    return [`${end.unfinished} of ${header.devices} devices did not get all their messages acked`];
+  }
+  return acked === 0 && header.qos > 0 ? ["nothing was acked"] : [];
 }
 
 function problemsOf(report: VerifyReport): string[] {
