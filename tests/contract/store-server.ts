@@ -2,7 +2,7 @@
  * Starts and stops a real server for the store tests through `deploy/<name>/up` and `down`.
  */
 import { execFile } from "node:child_process";
-import { mkdtemp } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -37,6 +37,7 @@ export async function startServer(name: "influxdb" | "questdb"): Promise<Server>
   const { stdout } = await run(join(deploy, name, "up"), ["--dir", dir, "--json"], { maxBuffer: 1 << 24 });
   const stop = async () => {
     await run(join(deploy, name, "down"), [dir]);
+    await rm(dir, { recursive: true, force: true });
   };
   return { ...(JSON.parse(stdout) as Omit<Server, "stop">), stop };
 }
