@@ -6,7 +6,7 @@
  * of one; the consumer made for it is never run.
  */
 import kafkajs, { type Broker, type Cluster, type Kafka, type KafkaConfig, type LogEntry } from "kafkajs";
-import { SluiceError } from "../../../contracts/errors.js";
+import { hasCode, SluiceError } from "../../../contracts/errors.js";
 import type { Logger } from "../../../runtime/logger.js";
 import { closedError, toSluiceError } from "./errors.js";
 
@@ -31,12 +31,18 @@ export function createKafka(options: KafkaClientOptions): Kafka {
     requestTimeout: 15_000,
     enforceRequestTimeout: true,
     retry: CLIENT_RETRY,
-    logLevel: kafkajs.logLevel.DEBUG,
+    logLevel: kafkaLogLevel(options.logger),
     logCreator: () => (entry) => forwardLog(options.logger, entry),
   };
   if (options.ssl !== undefined) config.ssl = options.ssl;
   if (options.sasl !== undefined) config.sasl = options.sasl;
   return new kafkajs.Kafka(config);
+}
+
+/** kafkajs puts together what it logs (whole answers, on its finest level) before anybody asks: keep it from it. */
+function kafkaLogLevel(logger: Logger): number {
+  if (logger.isLevelEnabled("trace")) return kafkajs.logLevel.DEBUG;
+  return logger.isLevelEnabled("debug") ? kafkajs.logLevel.WARN : kafkajs.logLevel.NOTHING;
 }
 
 /**
@@ -83,23 +89,17 @@ export interface PartitionInfo {
 
 /** A lazily connected cluster: opening one never waits for a broker, and every use connects again if need be. */
 export class ClusterHandle {
-  readonly #cluster: Cluster;
+  readonly #kafka: Kafka;
+  readonly #groupId: string;
+  #current: Shared;
+  /** Replaced, but some requests on them are still under way. */
+  readonly #retired = new Set<Shared>();
   #closed = false;
 
   constructor(kafka: Kafka, groupId: string) {
-    let captured: Cluster | undefined;
-    kafka.consumer({
-      groupId,
-      allowAutoTopicCreation: false,
-      partitionAssigners: [
-        ({ cluster }) => {
-          captured = cluster;
-          return { name: "unused", version: 0, assign: async () => [], protocol: () => unusedProtocol };
-        },
-      ],
-    });
-    if (captured === undefined) throw new Error("kafkajs handed its partition assigner no cluster");
-    this.#cluster = captured;
+    this.#kafka = kafka;
+    this.#groupId = groupId;
+    this.#current = { cluster: newCluster(kafka, groupId), users: 0 };
   }
 
   /**
@@ -108,20 +108,36 @@ export class ClusterHandle {
    */
   async use<T>(doing: string, work: (cluster: Cluster) => Promise<T>): Promise<T> {
     if (this.#closed) throw closedError();
+    const shared = this.#current;
+    shared.users++;
     try {
-      await this.#cluster.connect();
-      return await work(this.#cluster);
+      await shared.cluster.connect();
+      return await work(shared.cluster);
     } catch (error) {
       if (this.#closed) throw closedError();
       throw toSluiceError(error, doing);
+    } finally {
+      shared.users--;
+      if (shared.users === 0 && this.#retired.delete(shared)) disconnect(shared);
     }
   }
 
   /** The partitions of a topic, from the metadata cached by kafkajs, or fresh. */
-  partitions(topic: string, options: { fresh?: boolean } = {}): Promise<PartitionInfo[]> {
+  async partitions(topic: string, options: { fresh?: boolean } = {}): Promise<PartitionInfo[]> {
+    try {
+      return await this.#partitions(topic, options.fresh === true);
+    } catch (error) {
+      if (!hasCode(error, "LOG_UNKNOWN_TOPIC")) throw error;
+      // kafkajs asks for all topics it was ever asked about: another one, deleted since, may be the unknown one.
+      await this.reset();
+      return this.#partitions(topic, false);
+    }
+  }
+
+  #partitions(topic: string, fresh: boolean): Promise<PartitionInfo[]> {
     return this.use(`metadata of ${topic}`, async (cluster) => {
       await cluster.addTargetTopic(topic);
-      if (options.fresh === true) await cluster.refreshMetadata();
+      if (fresh) await cluster.refreshMetadata();
       else await cluster.refreshMetadataIfNecessary();
       const found = cluster.findTopicPartitionMetadata(topic);
       if (found.length === 0) throw new SluiceError("LOG_UNKNOWN_TOPIC", `there is no topic ${topic}`);
@@ -131,15 +147,47 @@ export class ClusterHandle {
     });
   }
 
-  /** Drops connections and metadata: the next use starts from the configured brokers. */
+  /** Starts afresh from the configured brokers: new connections, new metadata. Requests under way go on. */
   async reset(): Promise<void> {
-    await this.#cluster.disconnect();
+    if (this.#closed) return;
+    const old = this.#current;
+    this.#current = { cluster: newCluster(this.#kafka, this.#groupId), users: 0 };
+    if (old.users === 0) disconnect(old);
+    else this.#retired.add(old);
   }
 
+  /** Requests under way fail. */
   async close(): Promise<void> {
     this.#closed = true;
-    await this.#cluster.disconnect();
+    await Promise.all([this.#current, ...this.#retired].map((shared) => shared.cluster.disconnect()));
+    this.#retired.clear();
   }
+}
+
+interface Shared {
+  cluster: Cluster;
+  /** Requests under way. */
+  users: number;
+}
+
+function newCluster(kafka: Kafka, groupId: string): Cluster {
+  let captured: Cluster | undefined;
+  kafka.consumer({
+    groupId,
+    allowAutoTopicCreation: false,
+    partitionAssigners: [
+      ({ cluster }) => {
+        captured = cluster;
+        return { name: "unused", version: 0, assign: async () => [], protocol: () => unusedProtocol };
+      },
+    ],
+  });
+  if (captured === undefined) throw new Error("kafkajs handed its partition assigner no cluster");
+  return captured;
+}
+
+function disconnect({ cluster }: Shared): void {
+  cluster.disconnect().catch(() => undefined); // thrown away because it is broken
 }
 
 const unusedProtocol = { name: "unused", metadata: Buffer.alloc(0) };

@@ -3,7 +3,7 @@
  *
  * kafkajs wraps: the telling error is often some `cause`s deep, and only the protocol error has a `type`.
  */
-import { type ErrorCode, SluiceError } from "../../../contracts/errors.js";
+import { type ErrorCode, hasCode, SluiceError } from "../../../contracts/errors.js";
 
 /** What kafkajs puts on its errors, and Node on socket errors. */
 interface KafkaErrorFields {
@@ -69,6 +69,18 @@ export function toSluiceError(error: unknown, doing: string): SluiceError {
   if (error instanceof SluiceError) return error;
   const text = error instanceof Error ? error.message : String(error);
   return new SluiceError(codeOf(error), `Kafka: ${doing}: ${text}`, { cause: error });
+}
+
+/** So many times in a row "unknown topic" is believed to pass: about 25 s with the waits in between. */
+const MAX_UNKNOWN_TOPIC = 15;
+
+/**
+ * True when the same request may work later. For a topic that was there before that includes "unknown topic", for a
+ * while: a broker that starts says so until it has caught up with the controller.
+ */
+export function isTransient(error: unknown, failuresInARow: number): boolean {
+  if (hasCode(error, "LOG_UNAVAILABLE")) return true;
+  return hasCode(error, "LOG_UNKNOWN_TOPIC") && failuresInARow <= MAX_UNKNOWN_TOPIC;
 }
 
 export function closedError(): SluiceError {

@@ -10,6 +10,7 @@ import type { Clock } from "../../../contracts/ports/clock.js";
 import type { Offset } from "../../../contracts/ports/log.js";
 import type { Logger } from "../../../runtime/logger.js";
 import type { ClusterHandle } from "./client.js";
+import { isTransient } from "./errors.js";
 import { type Chunk, fetchChunks } from "./fetch.js";
 import type { KafkaMetrics } from "./metrics.js";
 
@@ -142,7 +143,8 @@ export class Fetcher {
 
   async #failed(error: unknown, partitions: readonly number[]): Promise<void> {
     if (this.#stop.signal.aborted) return;
-    if (!hasCode(error, "LOG_UNAVAILABLE")) {
+    this.#failures++;
+    if (!isTransient(error, this.#failures)) {
       const culprit = outOfRangePartition(error);
       for (const partition of culprit === undefined ? partitions : [culprit]) {
         this.#demands.get(partition)?.reject(error);
@@ -150,7 +152,7 @@ export class Fetcher {
       }
       return;
     }
-    const delayMs = Math.min(MAX_DELAY_MS, MIN_DELAY_MS * 2 ** Math.min(this.#failures++, 10));
+    const delayMs = Math.min(MAX_DELAY_MS, MIN_DELAY_MS * 2 ** Math.min(this.#failures - 1, 10));
     this.#logger.warn({ err: error, delayMs }, "fetching from Kafka failed, trying again");
     this.#metrics.reconnects.inc({ client: "consumer" });
     await this.#cluster.reset();

@@ -46,6 +46,8 @@ export interface KafkaLogOptions {
   lingerMs?: number;
   /** Largest record, key and headers included. Default 900,000: under a broker's default of 1 MiB for a batch. */
   maxRecordBytes?: number;
+  /** Bytes accepted for appending and not acknowledged; more has to wait. Default 64 MiB. */
+  maxPendingBytes?: number;
   /** A member silent for so long is out of its consumer group. Default 30,000. */
   sessionTimeoutMs?: number;
   /** How soon a member notices that its group changes. Default 1,000. */
@@ -53,6 +55,7 @@ export interface KafkaLogOptions {
 }
 
 const DEFAULT_MAX_RECORD_BYTES = 900_000;
+const DEFAULT_MAX_PENDING_BYTES = 64 << 20;
 const DEFAULT_SESSION_TIMEOUT_MS = 30_000;
 const DEFAULT_HEARTBEAT_INTERVAL_MS = 1_000;
 const REBALANCE_TIMEOUT_MS = 60_000;
@@ -94,6 +97,7 @@ class KafkaLog implements Log {
       metrics: this.#metrics,
       maxRecordBytes: options.maxRecordBytes ?? DEFAULT_MAX_RECORD_BYTES,
       lingerMs: options.lingerMs ?? 0,
+      maxPendingBytes: options.maxPendingBytes ?? DEFAULT_MAX_PENDING_BYTES,
     });
   }
 

@@ -13,7 +13,7 @@ import type { Clock } from "../../../contracts/ports/clock.js";
 import type { Logger } from "../../../runtime/logger.js";
 import { assignPartitions, type Claims } from "./assignor.js";
 import type { ClusterHandle, GroupBroker } from "./client.js";
-import { protocolError } from "./errors.js";
+import { isTransient, protocolError } from "./errors.js";
 import type { Committer } from "./offsets.js";
 
 export interface GroupTimes {
@@ -244,11 +244,11 @@ export class Membership {
 
   async #recover(error: unknown, failures: number): Promise<void> {
     const type = protocolError(error);
-    if (!(error instanceof SluiceError) || isFatal(error, type)) throw error;
+    if (!(error instanceof SluiceError) || isFatal(error, type, failures)) throw error;
     if (type === "REBALANCE_IN_PROGRESS") return;
     this.#logger.warn({ err: error }, "consumer group: trying to join again");
     if ((type !== undefined && DROPPED.has(type)) || this.#sessionLapsed()) await this.#drop();
-    if (error.code === "LOG_UNAVAILABLE") await this.#cluster.reset();
+    if (error.code !== "FENCED") await this.#cluster.reset();
     await this.#pause(
       Math.min(MAX_DELAY_MS, MIN_DELAY_MS * 2 ** Math.min(failures - 1, 10)),
       this.#stop.signal,
@@ -286,9 +286,9 @@ export class Membership {
   }
 }
 
-function isFatal(error: SluiceError, type: string | undefined): boolean {
+function isFatal(error: SluiceError, type: string | undefined, failures: number): boolean {
   if (type !== undefined && FATAL.has(type)) return true;
-  return error.code !== "LOG_UNAVAILABLE" && error.code !== "FENCED";
+  return error.code !== "FENCED" && !isTransient(error, failures);
 }
 
 /** A member of this protocol always sends claims; anything else in their place is a broken invariant. */

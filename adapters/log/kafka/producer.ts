@@ -5,7 +5,7 @@
  * the next one. Requests are made per leader ({@link Lane}): all of its partitions that have something waiting.
  * kafkajs's own concurrency would lose order.
  *
- * Failure: kafkajs tries again for about {@link SEND_RETRY}, then every append that had records in the request is
+ * Failure: kafkajs tries again (SEND_RETRY in lane.ts), then every append that had records in the request is
  * rejected, and with it every append queued behind one of its records, in whichever partition: nothing overtakes an
  * append that its caller will make again. Callers that wait for each append see only their own; a caller with
  * several under way gets them rejected in order and appends them again in order.
@@ -13,7 +13,7 @@
  * After a failure the producer is discarded: kafkajs would give the sequence numbers of a lost request, which the
  * broker may have stored after all, to other records, and the broker would take those for repeats and drop them.
  *
- * Bounds: {@link MAX_WAITING_BYTES} accepted and not acknowledged; beyond it, `append` waits in order of arrival.
+ * Bounds: `maxPendingBytes` accepted and not acknowledged; beyond it, `append` waits in order of arrival.
  */
 import type { Kafka } from "kafkajs";
 import { SluiceError } from "../../../contracts/errors.js";
@@ -33,9 +33,9 @@ export interface ProducerOptions {
   metrics: KafkaMetrics;
   maxRecordBytes: number;
   lingerMs: number;
+  /** Accepted and not acknowledged: more has to wait. */
+  maxPendingBytes: number;
 }
-
-const MAX_WAITING_BYTES = 64 << 20;
 
 interface TopicState {
   partitions: PartitionInfo[];
@@ -52,12 +52,14 @@ export class Appender {
   readonly #options: ProducerOptions;
   readonly #keyless = new KeylessPartitions();
   readonly #topics = new Map<string, TopicState>();
+  /** Topics that were there at some time. */
+  readonly #seen = new Set<string>();
   readonly #lanes = new Map<number, Lane>();
   /** In order of arrival, per topic. */
   readonly #arrivals = new Map<string, Waiting[]>();
   readonly #pending = new Set<Promise<void>>();
   #roomWaiters: (() => void)[] = [];
-  #waitingBytes = 0;
+  #pendingBytes = 0;
   #closed = false;
 
   constructor(options: ProducerOptions) {
@@ -114,7 +116,7 @@ export class Appender {
         if (this.#hasRoom()) this.#enqueue(topic, state, waiting.shift());
         else await new Promise<void>((resolve) => this.#roomWaiters.push(resolve));
       } catch (error) {
-        this.#turnAway(topic, toSluiceError(error, `appending to ${topic}`));
+        this.#turnAway(topic, this.#explain(error, [topic]));
       }
     }
     this.#arrivals.delete(topic);
@@ -133,6 +135,7 @@ export class Appender {
     );
     const state = { partitions, queues };
     this.#topics.set(topic, state);
+    this.#seen.add(topic);
     return state;
   }
 
@@ -201,12 +204,14 @@ export class Appender {
       return;
     }
     const topics = new Set(flight.parts.map((part) => part.queue.topic));
-    const reason = toSluiceError(error, `appending to ${[...topics].join(", ")}`);
+    const reason = this.#explain(error, [...topics]);
     const appends = new Set<Append>();
     for (const { queue, slice } of flight.parts) {
-      this.#addBytes(-slice.sizeBytes);
+      const behind = queue.cutAll();
+      this.#addBytes(-slice.sizeBytes - behind.sizeBytes);
       queue.landed();
       for (const { append } of slice.records) appends.add(append);
+      for (const append of behind.appends) appends.add(append);
     }
     this.#reject(appends, reason);
     for (const topic of topics) this.#turnAway(topic, reason);
@@ -246,6 +251,13 @@ export class Appender {
     }
   }
 
+  /** A topic that was there and is unknown now is an outage to the caller: a broker that starts says so for a while. */
+  #explain(error: unknown, topics: readonly string[]): SluiceError {
+    const reason = toSluiceError(error, `appending to ${topics.join(", ")}`);
+    if (reason.code !== "LOG_UNKNOWN_TOPIC" || !topics.some((topic) => this.#seen.has(topic))) return reason;
+    return new SluiceError("LOG_UNAVAILABLE", reason.message, { cause: reason });
+  }
+
   /** Leaders may have moved. When that cannot be found out now, the next append does it. */
   async #reload(topic: string): Promise<void> {
     try {
@@ -267,12 +279,12 @@ export class Appender {
   }
 
   #hasRoom(): boolean {
-    return this.#waitingBytes < MAX_WAITING_BYTES;
+    return this.#pendingBytes < this.#options.maxPendingBytes;
   }
 
   #addBytes(bytes: number): void {
-    this.#waitingBytes += bytes;
-    this.#options.metrics.pendingBytes.set(this.#waitingBytes);
+    this.#pendingBytes += bytes;
+    this.#options.metrics.pendingBytes.set(this.#pendingBytes);
     if (!this.#hasRoom() || this.#roomWaiters.length === 0) return;
     const waiters = this.#roomWaiters;
     this.#roomWaiters = [];

@@ -83,6 +83,10 @@ describe("PartitionQueue", () => {
     assert.equal(cut.sizeBytes, removedBytes);
     queue.landed();
     assert.deepEqual(keys(queue.take().records), ["before"]);
+    push(queue, append(), "after");
+    queue.cutAll();
+    queue.landed();
+    assert.equal(queue.isIdle, true);
   });
 });
 

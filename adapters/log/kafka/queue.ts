@@ -25,6 +25,12 @@ export interface Slice {
   sizeBytes: number;
 }
 
+/** What was removed from a queue. */
+export interface Cut {
+  appends: Set<Append>;
+  sizeBytes: number;
+}
+
 /** Under a broker's default `message.max.bytes` of 1 MiB, with room for the batch's own header. */
 const MAX_SLICE_BYTES = 1_000_000;
 /** kafkajs copies its list of a partition's records for every record it adds to it: long slices cost their square. */
@@ -101,9 +107,18 @@ export class PartitionQueue {
   }
 
   /** Removes everything from the first waiting record of any of `appends` on. */
-  cutFrom(appends: ReadonlySet<Append>): { appends: Set<Append>; sizeBytes: number } {
+  cutFrom(appends: ReadonlySet<Append>): Cut {
     let first = this.#head;
     while (first < this.#waiting.length && !appends.has(this.#waiting[first]!.append)) first++;
+    return this.#cut(first);
+  }
+
+  /** Removes everything that waits: all of it is behind what was in flight. */
+  cutAll(): Cut {
+    return this.#cut(this.#head);
+  }
+
+  #cut(first: number): Cut {
     const removed = this.#waiting.splice(first);
     return {
       appends: new Set(removed.map((one) => one.append)),

@@ -11,6 +11,7 @@ import type { Clock } from "../../../contracts/ports/clock.js";
 import type { LogRecord, Offset, ReadOptions } from "../../../contracts/ports/log.js";
 import type { Logger } from "../../../runtime/logger.js";
 import { ClusterHandle } from "./client.js";
+import { isTransient } from "./errors.js";
 import { type Chunk, type FetchLimits, fetchChunks } from "./fetch.js";
 import type { KafkaMetrics } from "./metrics.js";
 import { range } from "./offsets.js";
@@ -114,7 +115,7 @@ class PartitionReader {
       } catch (error) {
         if (hasCode(error, "LOG_OFFSET_OUT_OF_RANGE")) throw await this.#explain(position, error);
         failures++;
-        if (!hasCode(error, "LOG_UNAVAILABLE") || (!follow && failures > MAX_FAILURES)) throw error;
+        if (!isTransient(error, failures) || (!follow && failures > MAX_FAILURES)) throw error;
         await this.#recover(error, failures);
       }
     }
