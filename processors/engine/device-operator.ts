@@ -8,6 +8,7 @@ import { Packr } from "msgpackr";
 import type { Alert } from "../../contracts/alert.js";
 import type { DeviceSummary } from "../../contracts/device.js";
 import { SluiceError } from "../../contracts/errors.js";
+import type { Offset } from "../../contracts/ports/log.js";
 import type { ReadingRecord } from "../../contracts/reading.js";
 import { DeviceAlerts, type DeviceAlertsSnapshot } from "../alerting/device-alerts.js";
 import type { Rule } from "../alerting/rules.js";
@@ -25,12 +26,14 @@ export interface OperatorOptions extends DownsampleOptions {
 }
 
 /** Layout version of the state: an entry of another version is not read but rebuilt from the log. */
-const STATE_VERSION = 1;
+const STATE_VERSION = 2;
 
 interface Snapshot {
   v: number;
   /** Window sizes the state was built with: other ones need a rebuild. */
   sizesMs: number[];
+  /** Every record of the device below this input offset is in here. */
+  next: Offset;
   windows: DeviceWindowsSnapshot;
   alerts: DeviceAlertsSnapshot;
   readings: number;
@@ -45,6 +48,7 @@ export class DeviceOperator {
   readonly #options: OperatorOptions;
   readonly #windows: DeviceWindows;
   readonly #alerts: DeviceAlerts;
+  #next: Offset = 0;
   #readings = 0;
   #lastIngestTs = 0;
   readonly #latest = new Map<string, { ts: number; value: number }>();
@@ -55,6 +59,7 @@ export class DeviceOperator {
     this.#windows = new DeviceWindows(device, options, snapshot?.windows);
     this.#alerts = new DeviceAlerts(device, options.rules, snapshot?.alerts);
     if (snapshot) {
+      this.#next = snapshot.next;
       this.#readings = snapshot.readings;
       this.#lastIngestTs = snapshot.lastIngestTs;
       for (const [metric, ts, value] of snapshot.latest) this.#latest.set(metric, { ts, value });
@@ -82,8 +87,14 @@ export class DeviceOperator {
     }
   }
 
-  /** Takes one record. Alerts that changed state are appended to `alerts`. */
-  step(record: ReadingRecord, alerts: Alert[]): Admission {
+  /** True when the record at this input offset was taken already: its state was written ahead of the task's offset. */
+  includes(offset: Offset): boolean {
+    return offset < this.#next;
+  }
+
+  /** Takes the record at `offset`. Alerts that changed state are appended to `alerts`. */
+  step(offset: Offset, record: ReadingRecord, alerts: Alert[]): Admission {
+    this.#next = offset + 1;
     const untimed = record.tsFrom === "gateway";
     const admission = this.#windows.add(record.ts, shortId(record.id), record.values, untimed);
     if (admission !== "counted") return admission;
@@ -118,6 +129,7 @@ export class DeviceOperator {
     const snapshot: Snapshot = {
       v: STATE_VERSION,
       sizesMs: this.#options.resolutions.map((resolution) => resolution.sizeMs),
+      next: this.#next,
       windows: this.#windows.snapshot(),
       alerts: this.#alerts.snapshot(),
       readings: this.#readings,

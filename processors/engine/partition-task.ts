@@ -154,8 +154,14 @@ export class PartitionTask {
       this.#outputs.add(TOPICS.invalid, record.offset, 0, poisonRecord(this.#options.task, record, reading));
       return;
     }
+    const operator = this.#operator(reading.deviceId);
+    if (operator.includes(record.offset)) {
+      // Its outputs came before its state, so nothing is left to do; what it was counted as is not remembered.
+      this.#counters.counted++;
+      return;
+    }
     const alerts: Alert[] = [];
-    const admission = this.#operator(reading.deviceId).step(reading, alerts);
+    const admission = operator.step(record.offset, reading, alerts);
     if (admission === "late") this.#late(record, reading);
     else if (admission === "duplicate") this.#counters.duplicates++;
     else {
