@@ -163,7 +163,7 @@ describe("live page with a fleet", options, () => {
     const shown = panel.locator(".alert", { hasText: "pump-9 · pressure" });
     await shown.getByText(alert.summary).waitFor();
     assert.match((await shown.textContent())!, /score 0\.83 over 0\.5.*drift.*slow/);
-    await shown.getByText("expected 35 – 45").waitFor();
+    await shown.getByLabel("91 where 35 to 45 was expected").waitFor();
     await row(page, "pump-9").locator(".tag", { hasText: "alert" }).waitFor();
     const resolved = {
       ...alert,

@@ -7,6 +7,8 @@ describe("words", () => {
   test("numbers keep five digits, or four where there is little room", () => {
     assert.equal(formatValue(21.5), "21.5");
     assert.equal(formatValue(-1013.256), "-1,013.3");
+    assert.equal(formatValue(281_864_123.4), "281,864,123");
+    assert.equal(formatShort(281_864_123.4), "281,864,123");
     assert.equal(formatValue(1e-9), "1.00e-9");
     assert.equal(formatValue(undefined), "–");
     assert.equal(formatShort(14.18849), "14.19");

@@ -9,17 +9,19 @@ const MINUTES = new Intl.DateTimeFormat("en", { hour: "2-digit", minute: "2-digi
 const DAY = new Intl.DateTimeFormat("en", { day: "numeric", month: "short" });
 const FULL = new Intl.DateTimeFormat("en", { dateStyle: "medium", timeStyle: "medium", hourCycle: "h23" });
 
-/** A measured value: five significant digits. */
+/** A measured value: five significant digits, and never fewer than its whole part has. */
 export function formatValue(value: number | null | undefined): string {
   if (value === null || value === undefined || !Number.isFinite(value)) return "–";
   const size = Math.abs(value);
-  if (size !== 0 && (size >= 1e9 || size < 1e-4)) return value.toExponential(2);
+  if (size !== 0 && (size >= 1e15 || size < 1e-4)) return value.toExponential(2);
+  if (size >= 1e4) return GROUPED.format(value);
   return DECIMAL.format(value);
 }
 
-/** A measured value where there is little room: four significant digits. */
+/** A measured value where there is little room: four significant digits, and its whole part. */
 export function formatShort(value: number | null | undefined): string {
-  return formatValue(typeof value === "number" ? Number(value.toPrecision(4)) : value);
+  const cut = typeof value === "number" && Math.abs(value) < 1e4;
+  return formatValue(cut ? Number(value.toPrecision(4)) : value);
 }
 
 /** A counter: exact while it is short. */

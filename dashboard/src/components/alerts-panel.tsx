@@ -2,6 +2,7 @@
 import { useState } from "preact/hooks";
 import type { ApiAlert } from "../../../api/schemas.js";
 import { formatAge, formatDuration, formatFull, formatValue } from "../format.js";
+import { toneOf } from "../model/alerts.js";
 import { DEFAULT_VIEW, type TimeView } from "../model/time-range.js";
 import { formatRoute } from "../router.js";
 import { page } from "../state.js";
@@ -59,7 +60,7 @@ function AlertCard({ alert }: { alert: ApiAlert }) {
     <li class={`alert ${alert.state} ${alert.severity}`}>
       <a href={formatRoute(route)}>
         <span class="alert-head">
-          <span class={`tag ${firing ? (alert.severity === "critical" ? "bad" : "warn") : ""}`}>
+          <span class={`tag ${firing ? toneOf(alert.severity) : ""}`}>
             {firing ? alert.severity : "resolved"}
           </span>
           <span class="alert-what">
@@ -68,10 +69,15 @@ function AlertCard({ alert }: { alert: ApiAlert }) {
           <time title={formatFull(alert.startedAt)}>{formatAge(alert.startedAt, now)}</time>
         </span>
         <span class="alert-summary">{alert.summary}</span>
-        {alert.lower !== undefined && alert.upper !== undefined && (
-          <BandGauge lower={alert.lower} upper={alert.upper} expected={alert.expected} value={alert.value} />
-        )}
         <span class="alert-why">
+          {alert.lower !== undefined && alert.upper !== undefined && (
+            <BandGauge
+              lower={alert.lower}
+              upper={alert.upper}
+              expected={alert.expected}
+              value={alert.value}
+            />
+          )}
           <span>
             score <b>{alert.score.toFixed(2)}</b> over {formatValue(alert.threshold)}
           </span>

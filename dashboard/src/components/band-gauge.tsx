@@ -11,8 +11,8 @@ export interface BandGaugeProps {
 const WIDTH = 100;
 
 export function BandGauge({ lower, upper, expected, value }: BandGaugeProps) {
-  const low = Math.min(lower, value);
-  const high = Math.max(upper, value);
+  const low = Math.min(lower, value, expected ?? value);
+  const high = Math.max(upper, value, expected ?? value);
   const room = (high - low) * 0.06 || 1;
   const x = (at: number) => ((at - low + room) / (high - low + 2 * room)) * WIDTH;
   return (
@@ -37,9 +37,6 @@ export function BandGauge({ lower, upper, expected, value }: BandGaugeProps) {
         )}
         <rect class="gauge-value" x={x(value) - 0.7} y="0" width="1.4" height="10" rx="0.7" />
       </svg>
-      <span class="gauge-words">
-        <b>{formatValue(value)}</b> expected {formatValue(lower)} – {formatValue(upper)}
-      </span>
     </span>
   );
 }

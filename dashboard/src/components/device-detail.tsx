@@ -2,7 +2,7 @@
 import { useMemo } from "preact/hooks";
 import type { ApiAlert } from "../../../api/schemas.js";
 import { formatAge, formatCount, formatDuration, formatFull } from "../format.js";
-import { firingDevices } from "../model/alerts.js";
+import { firingDevices, toneOf } from "../model/alerts.js";
 import { stateOf } from "../model/fleet.js";
 import type { Span } from "../model/time-range.js";
 import type { Route } from "../router.js";
@@ -75,8 +75,9 @@ function Facts({ device: id }: { device: string }) {
   const device = useStore(page, (state) => state.fleet.byId.get(id))!;
   const now = useStore(page, (state) => state.now);
   const alerts = useStore(page, (state) => state.alerts);
-  const state = stateOf(device, now, firingDevices(alerts));
-  const tone = { alerting: "bad", online: "good", silent: "idle" }[state];
+  const firing = firingDevices(alerts);
+  const state = stateOf(device, now, firing);
+  const tone = { alerting: toneOf(firing.get(id)), online: "good", silent: "idle" }[state];
   const delayMs = device.lastIngestTs - device.lastTs;
   return (
     <>

@@ -1,6 +1,6 @@
 /** One device of the list: its state, when it was last heard, its latest values. */
 import { formatAge, formatShort } from "../format.js";
-import { firingDevices } from "../model/alerts.js";
+import { firingDevices, toneOf } from "../model/alerts.js";
 import { type DeviceState, stateOf } from "../model/fleet.js";
 import { DEFAULT_VIEW } from "../model/time-range.js";
 import { formatRoute } from "../router.js";
@@ -29,11 +29,12 @@ export function DeviceRow({ id, index, count, selected, active }: DeviceRowProps
   const now = useStore(page, (state) => state.now);
   const alerts = useStore(page, (state) => state.alerts);
   if (!device) return null;
-  const state = stateOf(device, now, firingDevices(alerts));
+  const firing = firingDevices(alerts);
+  const state = stateOf(device, now, firing);
   const shown = device.metrics.slice(0, SHOWN_VALUES);
   return (
     <a
-      class={`row ${state}`}
+      class={`row ${state} ${firing.get(id) ?? ""}`}
       id={`row-${id}`}
       role="option"
       tabIndex={-1}
@@ -47,7 +48,7 @@ export function DeviceRow({ id, index, count, selected, active }: DeviceRowProps
       <span class="row-head">
         <i class="dot" title={STATE_WORDS[state]} />
         <span class="row-name">{id}</span>
-        {state === "alerting" && <span class="tag bad">alert</span>}
+        {state === "alerting" && <span class={`tag ${toneOf(firing.get(id))}`}>alert</span>}
         <time class="row-age">{formatAge(device.lastIngestTs, now)}</time>
       </span>
       <span class="row-values">

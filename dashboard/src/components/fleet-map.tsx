@@ -15,6 +15,13 @@ const MAP_HEIGHT_PX = 220;
 /** Time alone makes devices silent; that need not be seen at once. */
 const STATES_EVERY_MS = 5_000;
 
+type Cell = "online" | "silent" | "warning" | "critical";
+
+function cellOf(state: DeviceState, severity: string | undefined): Cell {
+  if (state !== "alerting") return state;
+  return severity === "critical" ? "critical" : "warning";
+}
+
 interface Grid {
   cellPx: number;
   columns: number;
@@ -36,20 +43,20 @@ export function FleetMap() {
     observer.observe(canvas.current!.parentElement!);
     return () => observer.disconnect();
   }, []);
-  const states = useMemo(
-    () => fleet.ids.map((id) => stateOf(fleet.byId.get(id)!, now, firing)),
+  const cells = useMemo(
+    () => fleet.ids.map((id) => cellOf(stateOf(fleet.byId.get(id)!, now, firing), firing.get(id))),
     [fleet, now, firing],
   );
   // Most commits change values and no state: then there is nothing to draw.
-  const drawn = states.join();
-  useEffect(() => draw(canvas.current!, grid, states), [drawn, width, scheme]);
+  const drawn = cells.join();
+  useEffect(() => draw(canvas.current!, grid, cells), [drawn, width, scheme]);
   const at = (event: MouseEvent) => {
     const column = Math.floor(event.offsetX / grid.cellPx);
     const index = Math.floor(event.offsetY / grid.cellPx) * grid.columns + column;
     return column < grid.columns ? fleet.ids[index] : undefined;
   };
-  const count = (state: DeviceState) => states.filter((each) => each === state).length;
-  const summary = `${formatCount(count("online"))} online, ${formatCount(count("silent"))} silent, ${formatCount(count("alerting"))} alerting`;
+  const count = (...kinds: Cell[]) => formatCount(cells.filter((each) => kinds.includes(each)).length);
+  const summary = `${count("online")} online, ${count("silent")} silent, ${count("critical", "warning")} alerting`;
   return (
     <div class="map">
       <canvas
@@ -65,9 +72,10 @@ export function FleetMap() {
         }}
       />
       <p class="map-legend">
-        <span class="key online">{formatCount(count("online"))} online</span>
-        <span class="key silent">{formatCount(count("silent"))} silent</span>
-        <span class="key alerting">{formatCount(count("alerting"))} alerting</span>
+        <span class="key online">{count("online")} online</span>
+        <span class="key silent">{count("silent")} silent</span>
+        <span class="key warning">{count("warning")} with a warning</span>
+        <span class="key critical">{count("critical")} critical</span>
         <span class="map-hover">{hover}</span>
       </p>
     </div>
@@ -82,7 +90,7 @@ function gridFor(count: number, width: number): Grid {
   return { cellPx, columns: columnsOf(), rows: Math.ceil(count / columnsOf()) };
 }
 
-function draw(canvas: HTMLCanvasElement, grid: Grid, states: readonly DeviceState[]): void {
+function draw(canvas: HTMLCanvasElement, grid: Grid, cells: readonly Cell[]): void {
   const { cellPx, columns, rows } = grid;
   const ratio = devicePixelRatio;
   const width = columns * cellPx;
@@ -94,26 +102,25 @@ function draw(canvas: HTMLCanvasElement, grid: Grid, states: readonly DeviceStat
   const context = canvas.getContext("2d")!;
   context.scale(ratio, ratio);
   const colors = palette();
-  const fills: Record<DeviceState, string> = {
+  const fills: Record<Cell, string> = {
     online: colors.cell,
     silent: colors.idle,
-    alerting: colors.bad,
+    warning: colors.warn,
+    critical: colors.bad,
   };
   const sizePx = cellPx - (cellPx > 10 ? 3 : 1);
   // One path per state: ten thousand single fills would take ten times as long.
-  const paths: Record<DeviceState, Path2D> = {
-    online: new Path2D(),
-    silent: new Path2D(),
-    alerting: new Path2D(),
-  };
-  states.forEach((state, index) => {
+  const paths = new Map<Cell, Path2D>();
+  cells.forEach((cell, index) => {
+    const path = paths.get(cell) ?? new Path2D();
+    paths.set(cell, path);
     const x = (index % columns) * cellPx;
     const y = Math.floor(index / columns) * cellPx;
-    if (cellPx > 10) paths[state].roundRect(x, y, sizePx, sizePx, 4);
-    else paths[state].rect(x, y, sizePx, sizePx);
+    if (cellPx > 10) path.roundRect(x, y, sizePx, sizePx, 4);
+    else path.rect(x, y, sizePx, sizePx);
   });
-  for (const state of ["online", "silent", "alerting"] as const) {
-    context.fillStyle = fills[state];
-    context.fill(paths[state]);
+  for (const [cell, path] of paths) {
+    context.fillStyle = fills[cell];
+    context.fill(path);
   }
 }

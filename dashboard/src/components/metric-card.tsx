@@ -2,6 +2,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { ApiAlert, ApiRollupRow } from "../../../api/schemas.js";
 import { formatAge, formatCount, formatShort, formatTime, formatValue } from "../format.js";
+import { firingDevices, toneOf } from "../model/alerts.js";
 import type { TimeView } from "../model/time-range.js";
 import { page } from "../state.js";
 import { useStore } from "../store.js";
@@ -26,19 +27,24 @@ export function MetricCard(props: MetricCardProps) {
   const latest = useStore(page, (state) => state.fleet.byId.get(device)?.latest[metric]);
   const state = useSeries({ device, metric, view }, seen);
   const { series, resolution, loading, trouble } = state;
-  const firing = alerts.some((alert) => alert.state === "firing");
+  const firing = firingDevices(alerts).get(device);
   const empty = series?.length === 0 && !loading && !trouble;
   return (
-    <section ref={card} class={`card metric ${firing ? "firing" : ""}`} data-metric={metric}>
+    <section
+      ref={card}
+      class={`card metric ${firing ? `firing ${toneOf(firing)}` : ""}`}
+      data-metric={metric}
+    >
       <header>
         <h2>{metric}</h2>
         <output class="latest" aria-label={`Latest ${metric}`}>
           {formatValue(latest)}
         </output>
-        {firing && <span class="tag bad">alert</span>}
+        {firing && <span class={`tag ${toneOf(firing)}`}>alert</span>}
         <Readout
           row={hovered === undefined ? series?.last() : series?.at(hovered)}
           hovered={hovered !== undefined}
+          showP95={showP95}
         />
       </header>
       <div class="chart-box">
@@ -66,7 +72,13 @@ export function MetricCard(props: MetricCardProps) {
   );
 }
 
-function Readout({ row, hovered }: { row: ApiRollupRow | undefined; hovered: boolean }) {
+interface ReadoutProps {
+  row: ApiRollupRow | undefined;
+  hovered: boolean;
+  showP95: boolean;
+}
+
+function Readout({ row, hovered, showP95 }: ReadoutProps) {
   const now = useStore(page, (state) => (hovered ? 0 : state.now));
   if (!row) return null;
   return (
@@ -78,7 +90,7 @@ function Readout({ row, hovered }: { row: ApiRollupRow | undefined; hovered: boo
       <Field name="mean" value={formatShort(row.mean)} />
       <Field name="min" value={formatShort(row.min)} />
       <Field name="max" value={formatShort(row.max)} />
-      <Field name="p95" value={formatShort(row.p95)} />
+      {showP95 && <Field name="p95" value={formatShort(row.p95)} />}
       <Field name="n" value={formatCount(row.count)} />
     </dl>
   );

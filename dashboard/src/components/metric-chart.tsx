@@ -71,7 +71,7 @@ function create(box: HTMLElement, latest: { current: MetricChartProps }): uPlot 
   const options: uPlot.Options = {
     width: Math.max(200, box.clientWidth),
     height: HEIGHT_PX,
-    padding: [8, 4, 0, 0],
+    padding: [8, 20, 0, 0],
     legend: { show: false },
     cursor: {
       drag: { x: true, y: false, setScale: false },

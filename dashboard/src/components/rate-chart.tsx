@@ -52,7 +52,7 @@ function create(box: HTMLElement): uPlot {
   const options: uPlot.Options = {
     width: Math.max(200, box.clientWidth),
     height: HEIGHT_PX,
-    padding: [8, 4, 0, 0],
+    padding: [8, 20, 0, 0],
     legend: { show: false },
     cursor: { drag: { x: false, y: false }, points: { show: false } },
     axes: axes(colors),

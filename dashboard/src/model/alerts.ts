@@ -29,6 +29,11 @@ function newer(alert: ApiAlert, old: ApiAlert): boolean {
   return alert.updatedAt >= old.updatedAt;
 }
 
+/** The colour of a severity: only what is critical is red. */
+export function toneOf(severity: ApiAlert["severity"] | undefined): "bad" | "warn" {
+  return severity === "critical" ? "bad" : "warn";
+}
+
 const RANK = { info: 0, warning: 1, critical: 2 };
 
 /** Worst severity of the firing alerts of each device that has one. */

@@ -12,6 +12,8 @@ export interface Sample {
 /** Five minutes at one sample a second. */
 const KEPT_SAMPLES = 300;
 const RATE_OVER_MS = 5_000;
+/** Over less, one tick of the gateway more or less shows. */
+const SHORTEST_MS = 900;
 
 export function sampleOf(stats: ApiStats): Sample {
   const counters: Record<string, number> = {};
@@ -40,6 +42,6 @@ export function rateOf(
   while (from > 0 && end.now - samples[from - 1]!.now <= RATE_OVER_MS) from--;
   const start = samples[from]!;
   const rise = (end.counters[counter] ?? Number.NaN) - (start.counters[counter] ?? Number.NaN);
-  if (from === at || Number.isNaN(rise)) return undefined;
+  if (end.now - start.now < SHORTEST_MS || Number.isNaN(rise)) return undefined;
   return Math.max(0, rise) / ((end.now - start.now) / 1_000);
 }
