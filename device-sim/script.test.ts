@@ -83,8 +83,13 @@ test("reordered readings are overtaken by at most REORDER_DEPTH others, late one
   assert.ok(Math.max(...late) > 20, `${Math.max(...late)}`);
 });
 
-test("nothing is due before its event time, and unpaced messages are due at once", () => {
+test("messages are due in sending order, none before its event time, and unpaced messages are due at once", () => {
   const faults = { ...NO_FAULTS, reordered: 0.1, late: 0.1 };
+  const due = run({ faults }).map(({ dueMs }) => dueMs);
+  assert.deepEqual(
+    due.toSorted((a, b) => a - b),
+    due,
+  );
   for (const { truth, dueMs } of run({ faults })) {
     assert.ok(truth.end === "reading" && BASE.startTs + dueMs >= truth.reading.ts);
   }
