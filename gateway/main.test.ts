@@ -19,7 +19,7 @@ test("close finishes the acks of what was received, then closes the connections"
   const device = await client("c1");
   log.hold();
   for (let id = 1; id <= 100; id++) device.publish(id, TOPIC, reading(id));
-  await until(() => log.holding === 1, "the append to start");
+  await until(() => gateway.stats().inFlight === 64 && gateway.stats().heldBytes > 0, "a full window");
   const closing = gateway.close();
   await delay(30);
   assert.equal(device.closed, false);

@@ -11,7 +11,7 @@ import { TOPICS } from "../../contracts/topics.js";
 import type { Logger } from "../../runtime/logger.js";
 import type { Admitted } from "../ingest/admit.js";
 import type { BridgeLimits } from "../limits.js";
-import { Lane, type Waiter } from "./lane.js";
+import { Lane, type Settled, type Waiter } from "./lane.js";
 
 export interface BridgeOptions {
   log: Log;
@@ -57,33 +57,33 @@ export class Bridge {
   }
 
   /**
-   * Appends all records of one message.
-   * @throws SluiceError ABORTED when the bridge was closed first, or what the log refused them with
+   * Appends all records of one message, of which there is at least one. `settled` is called later, without an error
+   * when they are durable; else with ABORTED when the bridge was closed first, or with what the log refused them with.
+   * (A callback, for this is the hot path: the promises of 100,000 messages a second are felt.)
    */
-  deliver({ readings, deadLetters }: Admitted): Promise<void> {
-    if (this.#abort.signal.aborted)
-      return Promise.reject(new SluiceError("ABORTED", "the gateway is closed"));
+  deliver({ readings, deadLetters }: Admitted, settled: Settled): void {
+    if (this.#abort.signal.aborted) {
+      setImmediate(() => settled(new SluiceError("ABORTED", "the gateway is closed")));
+      return;
+    }
     this.#waiting++;
-    return new Promise((resolve, reject) => {
-      const waiter: Waiter = {
-        remaining: readings.length + deadLetters.length,
-        settled: (error) => {
-          if (error === undefined) resolve();
-          else reject(error);
-          this.#settled();
-        },
-      };
-      for (const reading of readings) {
-        const value = Buffer.from(JSON.stringify(reading));
-        this.#readings.push({ key: reading.deviceId, value, timestamp: reading.ingestTs }, waiter);
-      }
-      for (const letter of deadLetters) {
-        const value = Buffer.from(JSON.stringify(letter));
-        const key = letter.deviceId ?? letter.clientId;
-        const record = { value, timestamp: letter.ingestTs, ...(key === undefined ? {} : { key }) };
-        this.#deadLetters.push(record, waiter);
-      }
-    });
+    const waiter: Waiter = {
+      remaining: readings.length + deadLetters.length,
+      settled: (error) => {
+        settled(error);
+        this.#settled();
+      },
+    };
+    for (const reading of readings) {
+      const value = Buffer.from(JSON.stringify(reading));
+      this.#readings.push({ key: reading.deviceId, value, timestamp: reading.ingestTs }, waiter);
+    }
+    for (const letter of deadLetters) {
+      const value = Buffer.from(JSON.stringify(letter));
+      const key = letter.deviceId ?? letter.clientId;
+      const record = { value, timestamp: letter.ingestTs, ...(key === undefined ? {} : { key }) };
+      this.#deadLetters.push(record, waiter);
+    }
   }
 
   /** Resolves when nothing is waiting. */

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
+import { SluiceError } from "../../contracts/errors.js";
 import type { ReadingRecord } from "../../contracts/reading.js";
 import { TOPICS } from "../../contracts/topics.js";
 import { unavailable } from "../test-log.js";
@@ -72,4 +73,23 @@ test("while the log is down nothing is acked; when it is back all is, in order a
   );
   const { received, readings, invalid, refused } = gateway.stats();
   assert.deepEqual([received, readings, invalid, refused], [40, 40, 0, 0]);
+});
+
+test("a message the log refuses for good is not acked; what came behind it frees its place", async (t) => {
+  const { log, gateway, client } = await startHarness(t);
+  const device = await client("c1");
+  const append = log.append.bind(log);
+  log.append = async (topic, records) => {
+    if (topic === TOPICS.readings) throw new SluiceError("LOG_RECORD_TOO_LARGE", "too large");
+    await delay(20);
+    return append(topic, records);
+  };
+  device.publish(1, TOPIC, reading(1));
+  device.publish(2, TOPIC, "not json");
+  await until(() => device.closed, "the connection to be closed");
+  await until(() => gateway.stats().inFlight === 0, "nothing to be in flight");
+  assert.deepEqual(device.acks("puback"), []);
+  const { received, readings, invalid, refused, connectionsClosed } = gateway.stats();
+  assert.deepEqual([received, readings, invalid, refused], [2, 0, 1, 1]);
+  assert.equal(connectionsClosed.not_durable, 1);
 });

@@ -10,11 +10,11 @@
  */
 import type { EventEmitter } from "node:events";
 import { Aedes, type Client, type PublishPacket } from "aedes";
-import type { SluiceError } from "../../contracts/errors.js";
 import type { Clock } from "../../contracts/ports/clock.js";
 import type { Logger } from "../../runtime/logger.js";
 import type { Histogram } from "../../runtime/metrics.js";
 import type { Bridge } from "../bridge/bridge.js";
+import type { Settled } from "../bridge/lane.js";
 import type { Admitted, Admitter, Inbound } from "../ingest/admit.js";
 import type { Route } from "../ingest/route.js";
 import type { ConnectionLimits } from "../limits.js";
@@ -115,28 +115,31 @@ export class Broker {
     // A will has no `cmd` and comes from the broker, not through the gate; its client may be gone.
     const gate = client !== null && packet.cmd === "publish" ? gateOf(client) : undefined;
     const message = this.#message(client, packet);
+    const where = this.#options.route(message.topic);
     if (client === null || gate === undefined) {
-      this.#ingest(message, packet).then(
-        (forbidden) => done(forbidden ? new Error("topic is reserved") : null),
-        (error: Error) => done(error),
-      );
+      this.#ingest(where, message, packet, (error) => {
+        done(where.kind === "forbidden" ? new Error("topic is reserved") : error);
+      });
       return;
     }
     const sizeBytes = gate.take();
     const startedMs = this.#options.clock.monotonicMs();
+    let failed = false;
     const held = gate.acks.add(message.qos, message.messageId, () => {
-      this.#options.ackSeconds.observe((this.#options.clock.monotonicMs() - startedMs) / 1_000);
-      this.#release(client, packet, done);
+      if (!failed) {
+        this.#options.ackSeconds.observe((this.#options.clock.monotonicMs() - startedMs) / 1_000);
+        this.#release(client, packet, done);
+      }
       gate.release(sizeBytes);
     });
-    this.#ingest(message, packet).then(
-      () => gate.acks.settle(held),
-      (error: SluiceError) => {
+    this.#ingest(where, message, packet, (error) => {
+      if (error !== undefined) {
+        failed = true;
         this.#options.logger.warn({ err: error, clientId: client.id }, "a message could not be made durable");
         gate.close("not_durable");
-        gate.release(sizeBytes);
-      },
-    );
+      }
+      gate.acks.settle(held);
+    });
   }
 
   #message(client: Client | null, packet: PublishPacket): Inbound {
@@ -153,43 +156,44 @@ export class Broker {
     return message;
   }
 
-  /** Resolves when the message is where it belongs; true when that is nowhere. @throws SluiceError */
-  async #ingest(message: Inbound, packet: PublishPacket): Promise<boolean> {
-    const { route, admitter, stats } = this.#options;
-    const where = route(message.topic);
-    switch (where.kind) {
-      case "forbidden":
-        stats.forbidden++;
-        this.#divert(packet);
-        return true;
-      case "passthrough":
-        stats.passthrough++;
-        return false;
-      case "ingest":
-        await this.#deliver(message, admitter.admit(message, where.deviceId));
-        return false;
-      case "rejected":
-        await this.#deliver(message, admitter.reject(message, where.rejection));
-        return false;
+  /** Settles when the message is where it belongs, or with why it cannot be. */
+  #ingest(where: Route, message: Inbound, packet: PublishPacket, settled: Settled): void {
+    const { stats } = this.#options;
+    if (where.kind === "forbidden") {
+      stats.forbidden++;
+      this.#divert(packet);
+      settled();
+    } else if (where.kind === "passthrough") {
+      stats.passthrough++;
+      settled();
+    } else {
+      this.#deliver(message, this.#admit(where, message), settled);
     }
   }
 
-  async #deliver(message: Inbound, admitted: Admitted): Promise<void> {
+  #admit(where: Route & { kind: "ingest" | "rejected" }, message: Inbound): Admitted {
+    const { admitter } = this.#options;
+    return where.kind === "ingest"
+      ? admitter.admit(message, where.deviceId)
+      : admitter.reject(message, where.rejection);
+  }
+
+  #deliver(message: Inbound, admitted: Admitted, settled: Settled): void {
     const { stats, bridge } = this.#options;
     const items = admitted.readings.length + admitted.deadLetters.length;
     stats.messages++;
     stats.received += items;
     stats[QOS_KEYS[message.qos]]++;
     if (message.dup) stats.dupFlagged++;
-    try {
-      await bridge.deliver(admitted);
-    } catch (error) {
-      stats.refused += items;
-      throw error;
-    }
-    stats.readings += admitted.readings.length;
-    stats.invalid += admitted.deadLetters.length;
-    for (const { reason } of admitted.deadLetters) stats.invalidByReason[reason]++;
+    bridge.deliver(admitted, (error) => {
+      if (error !== undefined) stats.refused += items;
+      else {
+        stats.readings += admitted.readings.length;
+        stats.invalid += admitted.deadLetters.length;
+        for (const { reason } of admitted.deadLetters) stats.invalidByReason[reason]++;
+      }
+      settled(error);
+    });
   }
 
   /** Aedes has no way to ack and not publish: the message goes, emptied, where nobody can listen. */
@@ -204,7 +208,8 @@ export class Broker {
    * what the log has: its subscribers get it from here.
    */
   #release(client: Client, packet: PublishPacket, done: Done): void {
-    if (!client.closed || packet.qos === 0) done();
+    const gone = client.closed || gateOf(client)?.closed === true;
+    if (!gone || packet.qos === 0) done();
     else if (packet.qos === 1) this.#aedes.publish(packet, () => undefined);
   }
 }
