@@ -99,6 +99,27 @@ describe("embedded store", () => {
     }
   });
 
+  for (const what of ["store", "checkpoints"] as const) {
+    it(`survives a full disk, and keeps what it acknowledged: ${what}`, async () => {
+      const dir = newDir();
+      // The limit on the size of a file stands for the end of the disk: a write beyond it fails.
+      const child = startWriter(dir, what, "d", "ulimit -f 400; exec");
+      const lines: string[] = [];
+      for await (const line of createInterface({ input: child.stdout! })) lines.push(line);
+      if (child.exitCode === null) await once(child, "exit");
+      assert.equal(child.exitCode, 0);
+      assert.equal(lines.pop(), "STORE_UNAVAILABLE");
+      const acknowledged = Number(lines.pop());
+      const state = openEmbeddedState({ dir, logger });
+      const range = { device: "d", metric: "temperature", resolution: "10s", from: 0, to: 1e15 };
+      assert.equal((await state.store.rollups(range)).length, acknowledged);
+      const { offset } = await state.checkpoints.restore(TASK);
+      assert.equal(offset, what === "store" ? undefined : acknowledged);
+      await state.store.write({ ...NOTHING, rollups: [rollup("d", { start: 1e9 })] });
+      await state.close();
+    });
+  }
+
   it("takes writes of several processes at once", async () => {
     const dir = newDir();
     const state = openEmbeddedState({ dir, logger });
@@ -216,11 +237,15 @@ function overwrite(file: string, from: number, to: number): void {
 }
 
 /** A process that writes rows or commits checkpoints without end, and prints how many are acknowledged. */
-function startWriter(dir: string, what: "store" | "checkpoints", device: string): ChildProcess {
+function startWriter(
+  dir: string,
+  what: "store" | "checkpoints",
+  device: string,
+  prefix = "exec",
+): ChildProcess {
   const script = new URL("./store-embedded-writer.ts", import.meta.url).pathname;
-  return spawn(process.execPath, ["--import", "tsx", script, dir, what, device], {
-    stdio: ["ignore", "pipe", "inherit"],
-  });
+  const args = [process.execPath, "--import", "tsx", script, dir, what, device];
+  return spawn("sh", ["-c", `${prefix} "$0" "$@"`, ...args], { stdio: ["ignore", "pipe", "ignore"] });
 }
 
 /** Waits until the child has acknowledged `count`, kills it, and resolves with the last number it printed. */

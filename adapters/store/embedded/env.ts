@@ -58,8 +58,11 @@ export class StateEnv {
         path: dir,
         noSubdir: false,
         maxDbs: 16,
-        overlappingSync: false,
         encoding: "binary",
+        overlappingSync: false,
+        // Batching by event turn makes a promise that nobody gets: when the disk is full, its rejection would be
+        // unhandled and end the process.
+        eventTurnBatching: false,
       });
       this.#fill();
       this.rollups = this.#table("rollups");
