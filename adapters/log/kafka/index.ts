@@ -5,7 +5,7 @@
  * one does. Reads and subscriptions see committed records only.
  */
 import type { KafkaConfig } from "kafkajs";
-import { SluiceError } from "../../../contracts/errors.js";
+import { hasCode, SluiceError } from "../../../contracts/errors.js";
 import type { Clock } from "../../../contracts/ports/clock.js";
 import type {
   AppendRecord,
@@ -24,7 +24,7 @@ import { ClusterHandle, createKafka } from "./client.js";
 import { closedError } from "./errors.js";
 import type { GroupTimes } from "./membership.js";
 import { type KafkaMetrics, kafkaMetrics } from "./metrics.js";
-import { commit, committed, NO_MEMBER, offsetForTime, ranges } from "./offsets.js";
+import { commit, committed, type GroupContext, NO_MEMBER, offsetForTime, ranges } from "./offsets.js";
 import { Appender } from "./producer.js";
 import { readPartition } from "./reader.js";
 import { KafkaSubscription } from "./subscription.js";
@@ -73,10 +73,10 @@ class KafkaLog implements Log {
   readonly #times: GroupTimes;
   readonly #kafka;
   readonly #control: ClusterHandle;
+  readonly #groups: GroupContext;
   readonly #appender: Appender;
   readonly #subscriptions = new Set<KafkaSubscription>();
   readonly #closing = new AbortController();
-  readonly #reads = new Set<Promise<void>>();
   #closed: Promise<void> | undefined;
 
   constructor(options: KafkaLogOptions) {
@@ -90,6 +90,7 @@ class KafkaLog implements Log {
     };
     this.#kafka = createKafka({ ...options, logger: this.#logger });
     this.#control = new ClusterHandle(this.#kafka, `${options.clientId}-control`);
+    this.#groups = { cluster: this.#control, clock: options.clock };
     this.#appender = new Appender({
       kafka: this.#kafka,
       control: this.#control,
@@ -137,21 +138,11 @@ class KafkaLog implements Log {
     options: ReadOptions = {},
   ): AsyncGenerator<LogRecord[], void, undefined> {
     this.#assertOpen();
-    let finished = () => {};
-    const running = new Promise<void>((resolve) => {
-      finished = resolve;
-    });
-    this.#reads.add(running);
     const context = {
       ...{ kafka: this.#kafka, clientId: this.#options.clientId, clock: this.#options.clock },
       ...{ logger: this.#logger, metrics: this.#metrics, closing: this.#closing.signal },
     };
-    try {
-      yield* readPartition(context, topic, partition, from, options);
-    } finally {
-      this.#reads.delete(running);
-      finished();
-    }
+    yield* readPartition(context, topic, partition, from, options);
   }
 
   async subscribe(group: string, topic: string, handler: PartitionHandler): Promise<Subscription> {
@@ -173,7 +164,7 @@ class KafkaLog implements Log {
 
   async committed(group: string, topic: string, partition: number): Promise<Offset | undefined> {
     this.#assertOpen();
-    return committed(this.#control, group, topic, partition);
+    return committed(this.#groups, group, topic, partition);
   }
 
   /**
@@ -193,7 +184,7 @@ class KafkaLog implements Log {
         `no subscription here has partition ${partition} of ${topic} in ${group}`,
       );
     }
-    await commit(this.#control, NO_MEMBER, { group, topic, partition, offset });
+    await commit(this.#groups, NO_MEMBER, { group, topic, partition, offset });
   }
 
   async check(): Promise<void> {
@@ -202,7 +193,13 @@ class KafkaLog implements Log {
     const late = this.#options.clock.sleep(CHECK_LIMIT_MS, limit.signal).then(() => {
       throw new SluiceError("LOG_UNAVAILABLE", `no Kafka broker answered within ${CHECK_LIMIT_MS} ms`);
     });
-    const answer = this.#control.use("asking for metadata", (cluster) => cluster.refreshMetadata());
+    const answer = this.#control
+      .use("asking for metadata", (cluster) => cluster.refreshMetadata())
+      .catch(async (error: unknown) => {
+        // Some topic was deleted: the broker answered, and the next look-up is not to ask for that topic again.
+        if (!hasCode(error, "LOG_UNKNOWN_TOPIC")) throw error;
+        await this.#control.reset();
+      });
     try {
       await Promise.race([answer, late]);
     } finally {
@@ -217,7 +214,7 @@ class KafkaLog implements Log {
     return this.#closed;
   }
 
-  /** What was accepted is finished; subscriptions let go of their partitions; reads end. */
+  /** Reads end; subscriptions let go of their partitions, and may commit until then; accepted appends finish. */
   async #close(): Promise<void> {
     this.#closing.abort();
     await Promise.all([...this.#subscriptions].map((subscription) => subscription.close()));

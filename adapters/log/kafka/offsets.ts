@@ -4,7 +4,8 @@
  * Ends are those of committed reading: what is in an open transaction is not there yet.
  */
 import type { Broker } from "kafkajs";
-import { SluiceError } from "../../../contracts/errors.js";
+import { hasCode, SluiceError } from "../../../contracts/errors.js";
+import type { Clock } from "../../../contracts/ports/clock.js";
 import type { Offset, PartitionRange } from "../../../contracts/ports/log.js";
 import type { ClusterHandle } from "./client.js";
 
@@ -65,7 +66,7 @@ async function retryOnStaleLeader<T>(
   try {
     return await work();
   } catch (error) {
-    if (!(error instanceof SluiceError) || error.code !== "LOG_UNAVAILABLE") throw error;
+    if (!hasCode(error, "LOG_UNAVAILABLE")) throw error;
     await cluster.partitions(topic, { fresh: true });
     return work();
   }
@@ -75,14 +76,20 @@ function unknownPartition(topic: string, partition: number): SluiceError {
   return new SluiceError("LOG_UNKNOWN_TOPIC", `there is no partition ${partition} of topic ${topic}`);
 }
 
+/** Where requests about groups go, and the clock their retries wait by. */
+export interface GroupContext {
+  cluster: ClusterHandle;
+  clock: Clock;
+}
+
 /** The group's committed offset; undefined when there is none. @throws SluiceError LOG_UNAVAILABLE */
 export function committed(
-  cluster: ClusterHandle,
+  context: GroupContext,
   group: string,
   topic: string,
   partition: number,
 ): Promise<Offset | undefined> {
-  return withCoordinator(cluster, group, `committed offset of ${group}`, async (coordinator) => {
+  return withCoordinator(context, group, `committed offset of ${group}`, async (coordinator) => {
     // The typings ask for offsets in the question, too.
     const topics = [{ topic, partitions: [{ partition, offset: "0" }] }];
     const { responses } = await coordinator.offsetFetch({ groupId: group, topics });
@@ -101,11 +108,11 @@ export const NO_MEMBER: Committer = { memberId: "", generationId: -1 };
 
 /** @throws SluiceError FENCED when the group does not know `committer` in this generation, LOG_UNAVAILABLE */
 export function commit(
-  cluster: ClusterHandle,
+  context: GroupContext,
   committer: Committer,
   at: { group: string; topic: string; partition: number; offset: Offset },
 ): Promise<void> {
-  return withCoordinator(cluster, at.group, `commit of ${at.group}`, async (coordinator) => {
+  return withCoordinator(context, at.group, `commit of ${at.group}`, async (coordinator) => {
     await coordinator.offsetCommit({
       groupId: at.group,
       groupGenerationId: committer.generationId,
@@ -115,24 +122,29 @@ export function commit(
   });
 }
 
-const COORDINATOR_TRIES = 3;
+/** How long an operation on a group outlasts the loss of its coordinator. */
+const COORDINATOR_LIMIT_MS = 15_000;
+const COORDINATOR_RETRY_MS = 250;
 
-/** A coordinator moves when its broker goes: kafkajs looks it up afresh for every try. */
+/** A coordinator moves when its broker goes. Until the cluster has noticed that, the dead one is still named. */
 async function withCoordinator<T>(
-  cluster: ClusterHandle,
+  { cluster, clock }: GroupContext,
   group: string,
   doing: string,
   work: (coordinator: Broker) => Promise<T>,
 ): Promise<T> {
-  for (let attempt = 1; ; attempt++) {
+  const startedMs = clock.monotonicMs();
+  for (;;) {
     try {
       return await cluster.use(doing, async (kafka) => {
         await kafka.refreshMetadataIfNecessary();
         return work(await kafka.findGroupCoordinator({ groupId: group }));
       });
     } catch (error) {
-      const again = error instanceof SluiceError && error.code === "LOG_UNAVAILABLE";
-      if (!again || attempt === COORDINATOR_TRIES) throw error;
+      const late = clock.monotonicMs() - startedMs > COORDINATOR_LIMIT_MS;
+      if (late || !hasCode(error, "LOG_UNAVAILABLE")) throw error;
     }
+    await clock.sleep(COORDINATOR_RETRY_MS);
+    await cluster.reset();
   }
 }

@@ -3,8 +3,10 @@
  * so calls to the handler for one partition never overlap.
  */
 import { hasCode, SluiceError } from "../../../contracts/errors.js";
+import type { Clock } from "../../../contracts/ports/clock.js";
 import type { Offset, PartitionHandler } from "../../../contracts/ports/log.js";
 import type { Logger } from "../../../runtime/logger.js";
+import { retry } from "../../../runtime/retry.js";
 import type { ClusterHandle } from "./client.js";
 import type { Chunk } from "./fetch.js";
 import type { Fetcher } from "./fetcher.js";
@@ -19,6 +21,7 @@ export interface PartitionTaskOptions {
   handler: PartitionHandler;
   fetcher: Fetcher;
   control: ClusterHandle;
+  clock: Clock;
   logger: Logger;
 }
 
@@ -104,7 +107,9 @@ export class PartitionTask {
       } catch (error) {
         if (!(error instanceof FetchFailed)) throw error;
         if (!hasCode(error.cause, "LOG_OFFSET_OUT_OF_RANGE")) throw error.cause;
-        next = await this.#catchUp(next, error.cause);
+        const caughtUp = await this.#catchUp(next, error.cause);
+        if (caughtUp === undefined) return;
+        next = caughtUp;
         this.#position = next;
         ahead = this.#fetch(next);
       }
@@ -131,10 +136,15 @@ export class PartitionTask {
     return true;
   }
 
-  /** Retention overtook us: tells the handler, and goes on where the log begins now. */
-  async #catchUp(wanted: Offset, cause: unknown): Promise<Offset> {
-    const { topic, partition, control, handler } = this.#options;
-    const { earliest, next } = await range(control, topic, partition);
+  /** Retention overtook us: tells the handler, and says where the log begins now; undefined when stopped. */
+  async #catchUp(wanted: Offset, cause: unknown): Promise<Offset | undefined> {
+    const { topic, partition, control, clock, handler } = this.#options;
+    const { signal } = this.#stop;
+    const retryable = (error: unknown) => hasCode(error, "LOG_UNAVAILABLE");
+    const look = retry(() => range(control, topic, partition), { clock, signal, retryable });
+    const found = await orAborted(look, signal);
+    if (found === undefined) return undefined;
+    const { earliest, next } = found;
     if (wanted < earliest) {
       handler.fellBehind(partition, wanted, earliest);
       return earliest;

@@ -21,7 +21,7 @@ export interface ReadContext {
   clientId: string;
   clock: Clock;
   logger: Logger;
-  metrics: KafkaMetrics;
+  metrics: Pick<KafkaMetrics, "reconnects">;
   /** Aborted when the log closes. */
   closing: AbortSignal;
 }

@@ -6,7 +6,7 @@
  * `revoked` resolved), `lost` when the group dropped us or our session ran out (somebody may have it already),
  * `closing` when this side ends, be it by `close` or by an error.
  */
-import { SluiceError } from "../../../contracts/errors.js";
+import { hasCode, SluiceError } from "../../../contracts/errors.js";
 import type { Clock } from "../../../contracts/ports/clock.js";
 import type { Offset, PartitionHandler, Subscription } from "../../../contracts/ports/log.js";
 import type { Logger } from "../../../runtime/logger.js";
@@ -107,10 +107,11 @@ export class KafkaSubscription implements Subscription {
       const committer = this.#membership.committer();
       if (!this.owns(partition) || committer === undefined) throw fenced(this, partition);
       try {
-        return await commit(control, committer, { group, topic, partition, offset });
+        return await commit({ cluster: control, clock }, committer, { group, topic, partition, offset });
       } catch (error) {
-        const between = BETWEEN_GENERATIONS.has(protocolError(error) ?? "");
-        if (!between || clock.monotonicMs() - startedMs > COMMIT_LIMIT_MS) throw error;
+        const passes =
+          hasCode(error, "LOG_UNAVAILABLE") || BETWEEN_GENERATIONS.has(protocolError(error) ?? "");
+        if (!passes || clock.monotonicMs() - startedMs > COMMIT_LIMIT_MS) throw error;
         await clock.sleep(COMMIT_RETRY_MS);
       }
     }
@@ -139,12 +140,13 @@ export class KafkaSubscription implements Subscription {
 
   #start(partition: number): void {
     if (this.#ending !== undefined || this.#tasks.has(partition)) return;
-    const { handler, control, logger } = this.#options;
+    const { handler, control, clock, logger } = this.#options;
     const task = new PartitionTask({
       partition,
       topic: this.topic,
       handler,
       control,
+      clock,
       logger,
       fetcher: this.#fetcher,
     });

@@ -44,15 +44,17 @@ export async function ensureTopics(context: TopicsContext, specs: readonly Topic
   }
 }
 
-async function createTopics(
+/** Creates topics that are not there. A topic has the settings that `settingsOf` gives, besides those for durability. */
+export async function createTopics(
   context: TopicsContext,
   admin: Admin,
   specs: readonly TopicSpec[],
+  settingsOf: (spec: TopicSpec) => Settings = retention,
 ): Promise<void> {
   const { brokers } = await admin.describeCluster();
   const replicationFactor = context.replicationFactor ?? Math.min(DEFAULT_REPLICATION, brokers.length);
   for (const spec of specs) {
-    const settings = { ...retention(spec), ...durability(replicationFactor) };
+    const settings = { ...settingsOf(spec), ...durability(replicationFactor) };
     const configEntries = Object.entries(settings).map(([name, value]) => ({ name, value }));
     const topic = { topic: spec.name, numPartitions: spec.partitions, replicationFactor, configEntries };
     try {
