@@ -75,7 +75,7 @@ export class EmbeddedCheckpoints implements Checkpoints {
   /** Takes the next epoch of the task. @returns its committed offset as stored */
   async #own(key: Buffer): Promise<Buffer> {
     for (;;) {
-      const row = this.#env.tasks.getEntry(key);
+      const row = this.#env.read((transaction) => this.#env.tasks.getEntry(key, { transaction }));
       const version = row?.version;
       const value = row?.value ?? NO_OFFSET;
       const nextVersion = (version ?? 0) + 1;

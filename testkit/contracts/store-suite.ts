@@ -143,6 +143,8 @@ export function storeContractSuite(name: string, open: () => Promise<OpenStore>)
       assert.deepEqual(await series(device, from + 1, to + 1), rollups.slice(6, 11));
       assert.deepEqual(await series(device, from, to, 2), rollups.slice(5, 7));
       assert.deepEqual(await series(device, from, from), []);
+      assert.deepEqual(await series(device, to, from), []);
+      assert.deepEqual(await series(device, Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY), rollups);
       assert.deepEqual(await series(device, START + 500 * SIZE_MS), []);
     });
 

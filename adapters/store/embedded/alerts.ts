@@ -19,7 +19,7 @@ export function alertWrites(env: StateEnv, alerts: readonly Alert[]): Write[] {
   const writes: Write[] = [];
   for (const alert of latest.values()) {
     const key = Buffer.from(alert.id);
-    const before = env.alerts.get(key);
+    const before = env.read((transaction) => env.alerts.get(key, { transaction }));
     if (before !== undefined) {
       for (const entry of indexKeys(unpack<Alert>(before))) {
         writes.push({ table: env.alertIndex, key: entry, value: undefined });

@@ -133,6 +133,7 @@ export class StateEnv {
     });
   }
 
+  /** In a write transaction, so that no other process is writing pages at the end of the file meanwhile. */
   #fill(): void {
     this.#root.transactionSync(() => {
       const { lastPageNumber, pageSize } = this.#root.getStats() as {

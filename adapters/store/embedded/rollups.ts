@@ -10,6 +10,8 @@ import type { StateEnv, Write } from "./env.js";
 /** Reads let other work run after so many steps, since LMDB reads are synchronous. */
 const STEPS_PER_TURN = 2_000;
 const REMOVALS_PER_COMMIT = 5_000;
+/** The last time that a JavaScript Date can hold; the first is its negative. */
+const MAX_DATE_MS = 8.64e15;
 
 /** The window size that a resolution's name says; 1 when it says none. */
 function sizeOf(resolution: string): number {
@@ -39,11 +41,12 @@ export function rollupWrites(env: StateEnv, rollups: readonly Rollup[]): Write[]
  * window that any series has.
  */
 export async function readRollups(env: StateEnv, query: RollupQuery): Promise<Rollup[]> {
-  const { device, metric, resolution, to, limit = Number.POSITIVE_INFINITY } = query;
+  const { device, metric, resolution, limit = Number.POSITIVE_INFINITY } = query;
   const sizeMs = sizeOf(resolution);
+  const to = Math.min(query.to, MAX_DATE_MS);
   const end = rollupTimeKey(resolution, to);
   const found: Rollup[] = [];
-  let start = Math.ceil(query.from / sizeMs) * sizeMs;
+  let start = Math.ceil(Math.max(query.from, -MAX_DATE_MS) / sizeMs) * sizeMs;
   while (start < to && found.length < limit) {
     env.read((transaction) => {
       for (let step = 0; step < STEPS_PER_TURN && start < to && found.length < limit; step++) {
