@@ -14,22 +14,29 @@ const options = noChromium ? { skip: noChromium } : {};
 const row = (page: Page, device: string) => page.locator(`[id="row-${device}"]`);
 const card = (page: Page, metric: string) => page.locator(`[data-metric="${metric}"]`);
 
-/** Pixels of the first canvas in `selector` that something was drawn on. */
-function drawnPixels(page: Page, selector: string): Promise<number> {
+/** Pixels of the first canvas in `selector` by what drew them; axes and grid lines are grey and count as nothing. */
+function pixels(page: Page, selector: string): Promise<{ line: number; band: number; cell: number }> {
   return page.evaluate((query) => {
+    const found = { line: 0, band: 0, cell: 0 };
     const canvas = document.querySelector<HTMLCanvasElement>(`${query} canvas`);
-    if (!canvas || canvas.width === 0) return 0;
+    if (!canvas || canvas.width === 0) return found;
     const { data } = canvas.getContext("2d")!.getImageData(0, 0, canvas.width, canvas.height);
-    let drawn = 0;
-    for (let i = 3; i < data.length; i += 4) if (data[i]! > 0) drawn++;
-    return drawn;
+    for (let i = 0; i < data.length; i += 4) {
+      const [red, green, blue, alpha] = data.slice(i, i + 4) as unknown as [number, number, number, number];
+      if (alpha === 0) continue;
+      if (blue - red > 60) found[alpha > 200 ? "line" : "band"]++;
+      else if (green - red > 40) found.cell++;
+    }
+    return found;
   }, selector);
 }
 
-async function untilDrawn(page: Page, selector: string, atLeast: number): Promise<void> {
+async function untilDrawn(page: Page, selector: string, parts: ("line" | "band" | "cell")[]): Promise<void> {
   const giveUpAt = performance.now() + 30_000;
-  while ((await drawnPixels(page, selector)) < atLeast) {
-    if (performance.now() > giveUpAt) assert.fail(`nothing was drawn in ${selector}`);
+  for (;;) {
+    const found = await pixels(page, selector);
+    if (parts.every((part) => found[part] > 150)) return;
+    if (performance.now() > giveUpAt) assert.fail(`in ${selector}: ${JSON.stringify(found)}`);
     await page.waitForTimeout(50);
   }
 }
@@ -80,7 +87,7 @@ describe("live page with a fleet", options, () => {
     assert.deepEqual(names.slice(0, 4), ["pump-1", "pump-7", "pump-2", "pump-3"]);
     await page.locator(".row.alerting").nth(1).waitFor();
     await page.locator(".tile", { hasText: "Duplicates" }).getByText("12").waitFor();
-    await untilDrawn(page, ".map", 1_000);
+    await untilDrawn(page, ".map", ["cell"]);
   });
 
   test("rates follow the counters", async () => {
@@ -94,12 +101,26 @@ describe("live page with a fleet", options, () => {
   test("draws a chart per metric, the alerting one first", async () => {
     const page = await scene.open("#/device/pump-1");
     for (const metric of ["temperature", "vibration", "pressure", "current"]) {
-      await untilDrawn(page, `[data-metric="${metric}"]`, 2_000);
+      await untilDrawn(page, `[data-metric="${metric}"]`, ["line", "band"]);
     }
     const order = await page
       .locator("[data-metric]")
       .evaluateAll((cards) => cards.map((each) => (each as HTMLElement).dataset.metric));
     assert.deepEqual(order, ["temperature", "current", "pressure", "vibration"]);
+  });
+
+  test("fills the band between minimum and maximum", async () => {
+    const last = Math.floor(Date.now() / 10_000) * 10_000;
+    const rollups = Array.from({ length: 360 }, (_, n) => {
+      const rollup = rollupAt("pump-3", "pressure", last - n * 10_000, 10_000, "10s");
+      return { ...rollup, min: 40, mean: 50, max: 60 };
+    });
+    await scene.harness.store.write({ rollups, alerts: [], devices: [] });
+    const page = await scene.open("#/device/pump-3");
+    await untilDrawn(page, '[data-metric="pressure"]', ["line", "band"]);
+    const { band } = await pixels(page, '[data-metric="pressure"]');
+    const box = (await card(page, "pressure").locator(".u-over").boundingBox())!;
+    assert.ok(band > (box.width * box.height) / 2, `${band} of ${box.width} x ${box.height}`);
   });
 
   test("a rollup moves the chart without asking again; a correction replaces it", async () => {
@@ -191,7 +212,7 @@ describe("live page with a fleet", options, () => {
 
   test("dragging zooms and can be shared; live is one click away", async () => {
     const page = await scene.open("#/device/pump-1?range=6h");
-    await untilDrawn(page, '[data-metric="current"]', 2_000);
+    await untilDrawn(page, '[data-metric="current"]', ["line", "band"]);
     await page.getByRole("button", { name: "auto 1m" }).waitFor();
     const box = (await card(page, "current").locator(".u-over").boundingBox())!;
     await page.mouse.move(box.x + box.width * 0.9, box.y + 40);
@@ -239,7 +260,7 @@ describe("live page with a fleet", options, () => {
       for (const hash of ["#/", "#/device/pump-1"]) {
         const page = await scene.open(hash, { colorScheme, viewport: { width: 360, height: 740 } });
         await page.getByTestId("alerts").getByText("2 firing").waitFor();
-        if (hash !== "#/") await untilDrawn(page, '[data-metric="temperature"]', 1_000);
+        if (hash !== "#/") await untilDrawn(page, '[data-metric="temperature"]', ["line", "band"]);
         const [content, window] = await page.evaluate(() => [
           document.documentElement.scrollWidth,
           innerWidth,
@@ -260,7 +281,7 @@ describe("live page with a fleet", options, () => {
     await page.getByRole("alert").getByText("The store is unavailable").first().waitFor();
     scene.harness.store.down = false;
     await row(page, "pump-1").waitFor();
-    await untilDrawn(page, '[data-metric="current"]', 2_000);
+    await untilDrawn(page, '[data-metric="current"]', ["line", "band"]);
     const expected = scene.complaints.splice(0).filter((text) => !/status of 503/.test(text));
     assert.deepEqual(expected, []);
   });
@@ -268,7 +289,7 @@ describe("live page with a fleet", options, () => {
   test("says that the connection is lost, and comes back", async () => {
     const page = await scene.open("#/device/pump-1");
     await page.getByText("Live", { exact: true }).waitFor();
-    await untilDrawn(page, '[data-metric="current"]', 2_000);
+    await untilDrawn(page, '[data-metric="current"]', ["line", "band"]);
     const { api, store, log, live } = scene.harness;
     await api.close();
     await page.getByText("The connection to the gateway is lost").waitFor();

@@ -105,7 +105,7 @@ function draw(canvas: HTMLCanvasElement, grid: Grid, cells: readonly Cell[]): vo
   const fills: Record<Cell, string> = {
     online: colors.cell,
     silent: colors.idle,
-    warning: colors.warn,
+    warning: colors["cell-warn"],
     critical: colors.bad,
   };
   const sizePx = cellPx - (cellPx > 10 ? 3 : 1);

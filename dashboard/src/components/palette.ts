@@ -1,7 +1,19 @@
 /** The colours of the style sheet for what is drawn on a canvas, and when they change. */
 import { useEffect, useState } from "preact/hooks";
 
-const NAMES = ["text", "muted", "line", "accent", "band", "p95", "cell", "idle", "warn", "bad"] as const;
+const NAMES = [
+  "text",
+  "muted",
+  "line",
+  "accent",
+  "band",
+  "p95",
+  "cell",
+  "cell-warn",
+  "idle",
+  "warn",
+  "bad",
+] as const;
 export type Palette = Record<(typeof NAMES)[number], string>;
 
 export function palette(): Palette {
