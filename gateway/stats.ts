@@ -17,6 +17,7 @@ export const CLOSE_REASONS = [
   "bad_packet_id",
   "bad_will",
   "keepalive",
+  "slow_subscriber",
   "not_durable",
   "broker_error",
   "shutdown",
@@ -54,6 +55,8 @@ export interface GatewayStats {
   alertsPublished: number;
   /** Messages to subscribers that are away, and retained messages, not kept because the bound was reached. */
   offlineDropped: number;
+  /** Messages that did not go to a subscriber because it lags. */
+  forwardDropped: number;
   retainedRefused: number;
 
   /** PUBLISH packets admitted and not yet acked, and their bytes. */
@@ -89,6 +92,7 @@ export function emptyStats(): GatewayStats {
     connectionsClosed: zeros(CLOSE_REASONS),
     alertsPublished: 0,
     offlineDropped: 0,
+    forwardDropped: 0,
     retainedRefused: 0,
     inFlight: 0,
     inFlightBytes: 0,
@@ -118,6 +122,7 @@ const COUNTERS: readonly [name: string, key: CounterKey, help: string][] = [
   ["connections_opened_total", "connectionsOpened", "Connections accepted"],
   ["alerts_published_total", "alertsPublished", "Alerts published over MQTT"],
   ["offline_dropped_total", "offlineDropped", "Messages not kept for a subscriber that is away"],
+  ["forward_dropped_total", "forwardDropped", "Messages kept back from subscribers that lag"],
   ["retained_refused_total", "retainedRefused", "Retained messages not kept"],
 ];
 

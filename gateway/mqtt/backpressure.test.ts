@@ -241,3 +241,39 @@ test("random bytes never take the gateway down", async (t) => {
   device.publish(1, TOPIC, reading(1));
   await until(() => device.acks("puback").length === 1, "the gateway to serve");
 });
+
+test("a subscriber that does not read does not stall the publishers", async (t) => {
+  const { log, gateway, client } = await startHarness(t);
+  const subscriber = await client("sub");
+  subscriber.send({ cmd: "subscribe", messageId: 1, subscriptions: [{ topic: "devices/#", qos: 0 }] });
+  await until(() => subscriber.acks("suback").length === 1, "SUBACK");
+  subscriber.socket.pause();
+  const device = await client("c1");
+  const total = 30_000;
+  const pad = "x".repeat(1_000);
+  device.send(...ids(total).map((id) => publish(id, reading(id, pad))));
+  await until(() => device.acks("puback").length === total, "all PUBACKs");
+  assert.equal(log.records(TOPICS.readings).length, total);
+  assert.ok(gateway.stats().forwardDropped > 0);
+  assert.equal(gateway.stats().connectionsClosed.broker_error, 0);
+  subscriber.socket.resume();
+  subscriber.send({ cmd: "pingreq" });
+  await until(() => subscriber.acks("pingresp").length === 1, "the subscriber to be served again");
+  const expected = total - gateway.stats().forwardDropped;
+  await until(() => subscriber.acks("publish").length === expected, "every message that was not kept back");
+});
+
+test("a persistent session that does not read is closed, and finds its messages when it is back", async (t) => {
+  const { gateway, client } = await startHarness(t);
+  const subscriber = await client("sub", { clean: false });
+  subscriber.send({ cmd: "subscribe", messageId: 1, subscriptions: [{ topic: "news", qos: 1 }] });
+  await until(() => subscriber.acks("suback").length === 1, "SUBACK");
+  subscriber.socket.pause();
+  const device = await client("c1");
+  for (const id of ids(200)) device.publish(id, "news", Buffer.alloc(100_000, id));
+  await until(() => device.acks("puback").length === 200, "all PUBACKs");
+  await until(() => gateway.stats().connectionsClosed.slow_subscriber === 1, "the subscriber to be closed");
+  subscriber.socket.destroy();
+  const back = await client("sub", { clean: false });
+  await until(() => new Set(back.acks("publish")).size === 200, "all messages");
+});

@@ -9,7 +9,7 @@
  * repeat in the log has the identity of the first and counts once (INV-3).
  */
 import type { EventEmitter } from "node:events";
-import { Aedes, type Client, type PublishPacket } from "aedes";
+import { Aedes, type AedesPublishPacket, type Client, type PublishPacket } from "aedes";
 import type { Clock } from "../../contracts/ports/clock.js";
 import type { Logger } from "../../runtime/logger.js";
 import type { Histogram } from "../../runtime/metrics.js";
@@ -60,6 +60,7 @@ export class Broker {
       maxInflightInbound: 65_535,
       preConnect: (client, packet, done) => this.#preConnect(client, packet, done),
       authorizePublish: (client, packet, done) => this.#publish(client, packet, done),
+      authorizeForward: (client, packet) => this.#forward(client, packet),
     });
     this.#aedes.on("clientReady", (client) => gateOf(client)?.opened());
     for (const event of ["clientError", "connectionError"] as const) {
@@ -142,6 +143,23 @@ export class Broker {
     });
   }
 
+  /**
+   * Aedes' hook before a message goes to a subscriber; null keeps it back. Aedes would make the publishers wait for a
+   * subscriber that does not read: one of those could stall all ingest. A session that starts, and what is
+   * retained, come at the subscriber's pace anyway; a persistent session that lags is ended and finds its messages when it is back.
+   */
+  #forward(client: Client, packet: AedesPublishPacket): AedesPublishPacket | null {
+    const gate = gateOf(client);
+    if (!gate?.lagging || client.connecting || packet.retain) return packet;
+    if (client.clean) {
+      this.#options.stats.forwardDropped++;
+      return null;
+    }
+    // Not null: Aedes would take the message out of the session's queue.
+    gate.close("slow_subscriber");
+    return packet;
+  }
+
   #message(client: Client | null, packet: PublishPacket): Inbound {
     const message: Inbound = {
       topic: packet.topic,
@@ -180,17 +198,19 @@ export class Broker {
 
   #deliver(message: Inbound, admitted: Admitted, settled: Settled): void {
     const { stats, bridge } = this.#options;
-    const items = admitted.readings.length + admitted.deadLetters.length;
+    // What waits for the log is kept small: counts, not the records themselves.
+    const readings = admitted.readings.length;
+    const reasons = admitted.deadLetters.map((letter) => letter.reason);
     stats.messages++;
-    stats.received += items;
+    stats.received += readings + reasons.length;
     stats[QOS_KEYS[message.qos]]++;
     if (message.dup) stats.dupFlagged++;
     bridge.deliver(admitted, (error) => {
-      if (error !== undefined) stats.refused += items;
+      if (error !== undefined) stats.refused += readings + reasons.length;
       else {
-        stats.readings += admitted.readings.length;
-        stats.invalid += admitted.deadLetters.length;
-        for (const { reason } of admitted.deadLetters) stats.invalidByReason[reason]++;
+        stats.readings += readings;
+        stats.invalid += reasons.length;
+        for (const reason of reasons) stats.invalidByReason[reason]++;
       }
       settled(error);
     });

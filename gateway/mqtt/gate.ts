@@ -33,8 +33,11 @@ export interface GateShared {
 
 /** A held packet costs more than its bytes. */
 const HELD_OVERHEAD_BYTES = 64;
-/** Unread answers of ours, from which on we do not read either. */
-const MAX_UNSENT_BYTES = 64 * 1024;
+/** Unsent PINGRESPs and whatever else, from which on a client that sends PINGREQs is not read. */
+const MAX_UNANSWERED_BYTES = 64 * 1024;
+/** Unsent bytes from which on a subscriber gets no more live messages, and from which on the broker has to wait. */
+const LAGGING_BYTES = 1024 * 1024;
+const MAX_UNSENT_BYTES = 4 * 1024 * 1024;
 /** How long the peer of a closed connection may take to close it too. */
 export const LINGER_MS = 5_000;
 
@@ -143,8 +146,11 @@ export class Gate implements Waiting {
 
   /** Resolves when what the broker has written is with the kernel. */
   flushed(): Promise<void> {
-    if (!this.#pipe.writable || this.#pipe.writableLength === 0) return Promise.resolve();
-    return new Promise((resolve) => this.#pipe.write(Buffer.alloc(0), () => resolve()));
+    const nothing = Buffer.alloc(0);
+    return new Promise((resolve) => {
+      if (!this.#pipe.writable || !this.#socket.writable) resolve();
+      else this.#pipe.write(nothing, () => this.#socket.write(nothing, () => resolve()));
+    });
   }
 
   /** Closes the connection of the gateway's own accord. */
@@ -186,10 +192,23 @@ export class Gate implements Waiting {
     this.#advance();
   }
 
-  /** @see Pipe */
+  /** True when the client is so far behind that it should get no more live messages. */
+  get lagging(): boolean {
+    return this.#socket.writableLength > LAGGING_BYTES;
+  }
+
+  /**
+   * The broker makes publishers wait for a subscriber whose write is not done, so a write is done at once unless very
+   * much is unsent.
+   * @see Pipe
+   */
   toSocket(bytes: Buffer, done: () => void): void {
-    if (this.#socket.writable) this.#socket.write(bytes, () => done());
-    else done();
+    if (!this.#socket.writable) done();
+    else if (this.#socket.writableLength > MAX_UNSENT_BYTES) this.#socket.write(bytes, () => done());
+    else {
+      this.#socket.write(bytes);
+      done();
+    }
   }
 
   /** @see Pipe */
@@ -242,7 +261,7 @@ export class Gate implements Waiting {
   #pong(): void {
     if (!this.#socket.writable) return;
     this.#socket.write(PINGRESP_BYTES);
-    this.#outputBlocked = this.#socket.writableLength > MAX_UNSENT_BYTES;
+    this.#outputBlocked = this.#socket.writableLength > MAX_UNANSWERED_BYTES;
   }
 
   /** Takes the places a packet needs; false leaves everything as it is. */
