@@ -11,6 +11,7 @@ import { hasCode, SluiceError } from "../contracts/errors.js";
 import type { Log } from "../contracts/ports/log.js";
 import { type Gateway, startGateway } from "../gateway/main.js";
 import { compileRule, DEFAULT_RULES, type Rule, ruleSchema } from "../processors/alerting/rules.js";
+import type { OperatorOptions } from "../processors/engine/device-operator.js";
 import { Processor } from "../processors/engine/processor.js";
 import { systemClock } from "../runtime/clock.js";
 import type { Config } from "../runtime/config/schema.js";
@@ -60,13 +61,13 @@ async function start(
   lifecycle: Lifecycle,
   signal: AbortSignal | undefined,
 ): Promise<App> {
-  const rules = compileRules(config);
+  const operator = operatorOptions(config);
   const registry = createRegistry();
   const log = lifecycle.add("log", await openLog({ config, logger, registry }));
   const state = lifecycle.add("state", openState({ config, logger, registry }, log));
   const live = new LiveFeed();
   const running: { gateway?: Gateway; processor?: Processor } = {};
-  const stats = mergedStats(running);
+  const stats = mergedStats(running, systemClock.now());
   lifecycle.add("stats", stats);
 
   await ensureTopics(config, log, logger, signal);
@@ -76,11 +77,7 @@ async function start(
       new Processor({
         ...{ log, checkpoints: state.checkpoints, clock: systemClock, logger, registry },
         group: config.processor.group,
-        operator: {
-          resolutions: resolutionsOf(config),
-          allowedLatenessMs: config.processor.allowedLateness,
-          rules,
-        },
+        operator,
         commitIntervalMs: config.processor.commitInterval,
         maxRecordsPerCommit: config.processor.maxRecordsPerCommit,
         maxDevicesInMemory: config.processor.maxDevicesInMemory,
@@ -112,6 +109,12 @@ async function start(
   if (running.gateway) lifecycle.add("gateway", running.gateway);
   logger.info({ mqttPort, httpPort: api.port, log: config.log, store: config.store }, "sluice is up");
   return { mqttPort, httpPort: api.port, live, close: () => lifecycle.close() };
+}
+
+/** What every run of the operators needs: live, replay and reconcile alike. @throws SluiceError CONFIG_INVALID */
+export function operatorOptions(config: Config): OperatorOptions {
+  const allowedLatenessMs = config.processor.allowedLateness;
+  return { resolutions: resolutionsOf(config), allowedLatenessMs, rules: compileRules(config) };
 }
 
 /** @throws SluiceError CONFIG_INVALID naming the rule and the field */

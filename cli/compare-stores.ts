@@ -15,9 +15,9 @@ import { replay } from "../processors/engine/replay.js";
 import { systemClock } from "../runtime/clock.js";
 import type { Config } from "../runtime/config/schema.js";
 import type { Logger } from "../runtime/logger.js";
-import { compileRules } from "./app.js";
+import { operatorOptions } from "./app.js";
 import { printLine } from "./output.js";
-import { openStore, resolutionsOf } from "./ports.js";
+import { openStore } from "./ports.js";
 import type { Server } from "./servers.js";
 
 /** How long a server may take to show what it accepted. */
@@ -64,11 +64,7 @@ async function replayInto(
   const ranges = await log.ranges(TOPICS.readings);
   await replay({
     ...{ log, logger },
-    operator: {
-      resolutions: resolutionsOf(config),
-      allowedLatenessMs: config.processor.allowedLateness,
-      rules: compileRules(config),
-    },
+    operator: operatorOptions(config),
     ranges: ranges.map(({ partition, earliest, next }) => ({ partition, from: earliest, to: next })),
     write: async (batch) => {
       for (const rollup of batch.rollups) rollups.set(rollupKey(rollup), rollup);

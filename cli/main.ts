@@ -9,6 +9,8 @@ import { configCommands } from "./commands/config.js";
 import { demoCommand } from "./commands/demo.js";
 import { detectCommand } from "./commands/detect.js";
 import { dlqCommands } from "./commands/dlq.js";
+import { reconcileCommand } from "./commands/reconcile.js";
+import { replayCommand } from "./commands/replay.js";
 import { serveCommands } from "./commands/serve.js";
 import { simCommand } from "./commands/sim.js";
 import { topicsCommand } from "./commands/topics.js";
@@ -26,6 +28,8 @@ const program = new Command("sluice")
   .showHelpAfterError("(--help shows what there is)");
 serveCommands(program);
 simCommand(program);
+replayCommand(program);
+reconcileCommand(program);
 demoCommand(program);
 dlqCommands(program);
 topicsCommand(program);

@@ -13,7 +13,11 @@ export interface StatsSource {
   close(): Promise<void>;
 }
 
-export function mergedStats(running: { gateway?: Gateway; processor?: Processor }): StatsSource {
+/** @param startedAt when this process started, epoch milliseconds: tells a restart from counters that fell */
+export function mergedStats(
+  running: { gateway?: Gateway; processor?: Processor },
+  startedAt: number,
+): StatsSource {
   let lag = 0;
   let asking: Promise<void> = Promise.resolve();
   const timer = setInterval(() => {
@@ -24,6 +28,7 @@ export function mergedStats(running: { gateway?: Gateway; processor?: Processor 
   }, LAG_INTERVAL_MS);
   return {
     read: () => ({
+      startedAt,
       ...running.gateway?.stats(),
       ...(running.processor && {
         ...running.processor.counters(),

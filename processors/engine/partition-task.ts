@@ -37,6 +37,8 @@ export interface TaskOptions {
   maxDevicesInMemory: number;
   /** False for a replay into another store: topics get nothing. */
   writeTopics: boolean;
+  /** Told of each late reading. */
+  onLate?: (record: ReadingRecord) => void;
 }
 
 /** State entry of the task itself. `#` is in no device id. */
@@ -173,6 +175,7 @@ export class PartitionTask {
 
   #late(record: LogRecord, reading: ReadingRecord): void {
     this.#counters.late++;
+    this.#options.onLate?.(reading);
     this.#outputs.add(TOPICS.late, record.offset, 0, {
       key: reading.deviceId,
       value: Buffer.from(record.value),

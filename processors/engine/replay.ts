@@ -7,6 +7,7 @@
 import type { Checkpoint, Checkpoints, RestoredTask, TaskId } from "../../contracts/ports/checkpoint.js";
 import type { Log, Offset } from "../../contracts/ports/log.js";
 import type { StoreBatch } from "../../contracts/ports/store.js";
+import type { ReadingRecord } from "../../contracts/reading.js";
 import { TOPICS } from "../../contracts/topics.js";
 import type { Logger } from "../../runtime/logger.js";
 import { addCounters, type TaskCounters, zeroCounters } from "./counters.js";
@@ -30,6 +31,8 @@ export interface ReplayOptions {
   /** Records between two writes. */
   recordsPerWrite?: number;
   maxDevicesInMemory?: number;
+  /** Told of each record that is too late for its windows. */
+  onLate?: (record: ReadingRecord) => void;
   onProgress?: (done: number, total: number) => void;
   signal?: AbortSignal;
 }
@@ -66,6 +69,7 @@ async function replayPartition(
     task: { group: "replay", topic: TOPICS.readings, partition },
     checkpoints: new EphemeralCheckpoints(write),
     writeTopics: false,
+    ...(options.onLate && { onLate: options.onLate }),
     ...{ log, logger, operator, maxDevicesInMemory },
   });
   await task.restore(from);

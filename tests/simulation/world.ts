@@ -18,16 +18,16 @@ import { Admitter } from "../../gateway/ingest/admit.js";
 import { DEFAULT_LIMITS } from "../../gateway/limits.js";
 import { compileRule, ruleSchema } from "../../processors/alerting/rules.js";
 import { Processor } from "../../processors/engine/processor.js";
+import { type ReconcileReport, reconcile } from "../../processors/reconcile/reconcile.js";
 import { Registry } from "../../runtime/metrics.js";
-
 import { type Faults, MemoryLog, MemoryLogData } from "../../testkit/memory-log.js";
-import { MemoryCheckpoints, MemoryStateData } from "../../testkit/memory-state.js";
+import { MemoryCheckpoints, MemoryStateData, MemoryStore } from "../../testkit/memory-state.js";
 import { type Rng, seededRng } from "../../testkit/rng.js";
 import { ProcessClock, VirtualClock } from "../../testkit/virtual-clock.js";
 
 export const START = Date.UTC(2026, 5, 1, 12);
 export const LATENESS_MS = 600_000;
-export const RULES = [
+const RULES = [
   compileRule(
     ruleSchema.parse({
       name: "hot",
@@ -38,6 +38,7 @@ export const RULES = [
   ),
   compileRule(ruleSchema.parse({ name: "anomaly" })),
 ];
+const OPERATOR = { resolutions: DEFAULT_RESOLUTIONS, allowedLatenessMs: LATENESS_MS, rules: RULES };
 const TOPIC_SPECS = Object.values(TOPICS).map((name) => ({ name, partitions: 3 }));
 const SILENT: Logger = pino({ level: "silent" });
 
@@ -110,7 +111,7 @@ export class World {
     const processor = new Processor({
       ...{ log, checkpoints, clock, logger: SILENT, registry: new Registry() },
       group: "processor",
-      operator: { resolutions: DEFAULT_RESOLUTIONS, allowedLatenessMs: LATENESS_MS, rules: RULES },
+      operator: OPERATOR,
       commitIntervalMs: 1_000,
       maxRecordsPerCommit: 1 + this.rng.int(200),
       maxDevicesInMemory: 1 + this.rng.int(3),
@@ -145,8 +146,11 @@ export class World {
       ...{ topic: `devices/${deviceId}/telemetry`, payload, clientId: deviceId, qos: 1 as const },
       ...{ dup, messageId, ingestTs: this.clock.now() },
     };
-    await gateway.bridge.deliver(gateway.admitter.admit(message, deviceId));
-    return this.gateway === gateway;
+    const admitted = gateway.admitter.admit(message, deviceId);
+    const durable = await new Promise<boolean>((resolve) => {
+      gateway.bridge.deliver(admitted, (error) => resolve(error === undefined));
+    });
+    return durable && this.gateway === gateway;
   }
 
   /** Resolves when every reading of the log is processed and committed. */
@@ -167,6 +171,33 @@ export class World {
     const replayed = this.state;
     this.state = state;
     return replayed;
+  }
+
+  /** Holds the store against the log, as `sluice reconcile` does. */
+  reconcile(repair: boolean): Promise<ReconcileReport> {
+    return reconcile({
+      ...{ log: new MemoryLog(this.logData, partitionForKey), store: new MemoryStore(this.state) },
+      ...{ clock: this.clock, logger: SILENT, operator: OPERATOR, repair, settleMs: 0 },
+      ...{ fromMs: 0, toMs: Number.MAX_SAFE_INTEGER, maxClockSkewMs: DEFAULT_LIMITS.maxClockSkewMs },
+    });
+  }
+
+  /** Runs `work` on a copy of the store, and forgets what it changed. */
+  async withCopiedState<T>(work: () => Promise<T>): Promise<T> {
+    const { state } = this;
+    this.state = new MemoryStateData();
+    this.state.put({
+      ...{
+        rollups: [...state.rollups.values()],
+        alerts: [...state.alerts.values()],
+        devices: [...state.devices.values()],
+      },
+    });
+    try {
+      return await work();
+    } finally {
+      this.state = state;
+    }
   }
 
   readings(): ReadingRecord[] {
