@@ -79,9 +79,12 @@ if (missing !== undefined) {
   describe("log contract: kafka", { skip: missing }, () => {});
 } else {
   logContractSuite("kafka", openSuite);
-  describe("kafka: crashes of the broker", crashTests);
-  describe("kafka: consumer groups", groupTests);
-  describe("kafka: topics", topicTests);
+  describe("kafka: a real broker", () => {
+    const kafka = withBroker();
+    describe("consumer groups", () => groupTests(kafka));
+    describe("topics", () => topicTests(kafka));
+    describe("crashes of the broker", () => crashTests(kafka));
+  });
 }
 
 async function openSuite() {
@@ -135,9 +138,7 @@ function withBroker() {
   };
 }
 
-function crashTests(): void {
-  const kafka = withBroker();
-
+function crashTests(kafka: ReturnType<typeof withBroker>): void {
   it("loses no acknowledged record and keeps the order when it is killed in mid-append", async () => {
     const log = await kafka.open();
     const topic = await kafka.topic(log, 4);
@@ -278,9 +279,7 @@ function crashTests(): void {
   });
 }
 
-function groupTests(): void {
-  const kafka = withBroker();
-
+function groupTests(kafka: ReturnType<typeof withBroker>): void {
   it("shares partitions among members, moves them without two owners, and without a gap or a repeat", async () => {
     const log = await kafka.open();
     const partitions = 6;
@@ -339,9 +338,7 @@ function groupTests(): void {
   });
 }
 
-function topicTests(): void {
-  const kafka = withBroker();
-
+function topicTests(kafka: ReturnType<typeof withBroker>): void {
   it("brings retention up to date and leaves other settings alone", async () => {
     const log = await kafka.open();
     const { brokers } = kafka.broker();
