@@ -35,6 +35,8 @@ export class Bridge {
         log,
         topic,
         limits,
+        onRefused: (error, records) =>
+          logger.error({ err: error, topic, records }, "records are given up; their senders get no ack"),
         retry: {
           clock,
           signal: this.#abort.signal,

@@ -29,6 +29,8 @@ export interface LaneOptions {
   topic: string;
   limits: Pick<BridgeLimits, "maxAppendRecords" | "maxAppendBytes">;
   retry: Omit<RetryOptions, "retryable">;
+  /** Told of records that will never be durable, and why. */
+  onRefused: (error: SluiceError, records: number) => void;
 }
 
 export class Lane {
@@ -86,10 +88,17 @@ export class Lane {
       });
       settle(batch);
     } catch (error) {
-      if (!hasCode(error, "LOG_RECORD_TOO_LARGE") || batch.length === 1) return settle(batch, asCoded(error));
+      if (!hasCode(error, "LOG_RECORD_TOO_LARGE") || batch.length === 1) {
+        return this.#refuse(batch, asCoded(error));
+      }
       // One record is too large for the log: it alone fails, and not its neighbours.
       for (const entry of batch) await this.#append([entry]);
     }
+  }
+
+  #refuse(batch: readonly Entry[], error: SluiceError): void {
+    this.#options.onRefused(error, batch.length);
+    settle(batch, error);
   }
 }
 

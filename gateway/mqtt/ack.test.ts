@@ -93,3 +93,17 @@ test("a message the log refuses for good is not acked; what came behind it frees
   assert.deepEqual([received, readings, invalid, refused], [2, 0, 1, 1]);
   assert.equal(connectionsClosed.not_durable, 1);
 });
+
+test("a client that has shut its sending side still gets its acks", async (t) => {
+  const { log, gateway, client } = await startHarness(t);
+  const device = await client("c1");
+  log.hold();
+  device.publish(1, TOPIC, reading(1));
+  device.publish(2, TOPIC, reading(2));
+  device.socket.end();
+  await until(() => gateway.stats().inFlight === 2, "both to be in flight");
+  await delay(30);
+  log.release();
+  await until(() => device.closed, "the connection to be closed");
+  assert.deepEqual(device.acks("puback"), [1, 2]);
+});

@@ -74,7 +74,10 @@ export class Admission {
     for (const gate of this.#line) {
       if (turns-- === 0 || !this.#hasRoom(0)) break;
       this.#line.delete(gate);
+      const before = this.#messages;
       gate.roomAgain();
+      // It found too little room for what it has: the next one to leave asks the next in line.
+      if (this.#messages === before && this.#line.has(gate)) break;
     }
   }
 }

@@ -136,7 +136,6 @@ export class Broker {
     this.#ingest(where, message, packet, (error) => {
       if (error !== undefined) {
         failed = true;
-        this.#options.logger.warn({ err: error, clientId: client.id }, "a message could not be made durable");
         gate.close("not_durable");
       }
       gate.acks.settle(held);
