@@ -181,6 +181,7 @@ describe("live page with a fleet", options, () => {
     });
     scene.harness.live.publish({ type: "alert", alert });
     await panel.getByText("3 firing").waitFor();
+    await page.waitForFunction(() => document.title === "(3) Sluice");
     const shown = panel.locator(".alert", { hasText: "pump-9 · pressure" });
     await shown.getByText(alert.summary).waitFor();
     assert.match((await shown.textContent())!, /score 0\.83 over 0\.5.*drift.*slow/);

@@ -1,6 +1,7 @@
 /**
  * The page: header, devices on the left, one device or the fleet in the middle, alerts and dead letters on the right.
  */
+import { useEffect } from "preact/hooks";
 import { AlertsPanel } from "./components/alerts-panel.js";
 import { DeadLettersPanel } from "./components/dead-letters-panel.js";
 import { DeviceDetail } from "./components/device-detail.js";
@@ -15,6 +16,7 @@ import { useStore } from "./store.js";
 export function App() {
   const route = useStore(page, (state) => state.route);
   const empty = useStore(page, (state) => state.fleetKnown && state.fleet.ids.length === 0);
+  useTitle();
   return (
     <div class={`page page-${route.page}`}>
       <button type="button" class="skip" onClick={() => document.getElementById("main")?.focus()}>
@@ -36,4 +38,14 @@ export function App() {
       </div>
     </div>
   );
+}
+
+/** The tab says what is on screen and how many alerts fire, so that it can be left in the background. */
+function useTitle(): void {
+  const route = useStore(page, (state) => state.route);
+  const firing = useStore(page, (state) => state.alerts.filter((alert) => alert.state === "firing").length);
+  useEffect(() => {
+    const what = route.page === "device" ? `${route.device} · Sluice` : "Sluice";
+    document.title = firing > 0 ? `(${firing}) ${what}` : what;
+  }, [route, firing]);
 }

@@ -1,7 +1,7 @@
 /**
  * Keeps the page's state true: follows the event stream, asks for what it cannot carry, and follows the hash.
  */
-import type { ApiStats } from "../../api/schemas.js";
+import type { ApiAlert, ApiStats } from "../../api/schemas.js";
 import type { Rollup } from "../../contracts/rollup.js";
 import { api, words } from "./api-client.js";
 import { EventStream } from "./event-stream.js";
@@ -13,6 +13,7 @@ import { page } from "./state.js";
 
 const READY_EVERY_MS = 10_000;
 const DEAD_LETTERS_EVERY_MS = 3_000;
+const ALERTS_EVERY_MS = 200;
 const RETRY_MS = 5_000;
 
 /** Told of every rollup of the device on screen; `undefined` means: events were missed, ask again. */
@@ -25,7 +26,7 @@ const stream = new EventStream({
   rollups: (rollups) => {
     for (const listener of rollupListeners) listener(rollups);
   },
-  alert: (alert) => page.set({ alerts: withAlerts(page.get().alerts, [alert]) }),
+  alert: onAlert,
   devices: (devices) => page.set({ fleet: withDevices(page.get().fleet, devices), fleetKnown: true }),
   stats: onStats,
   opened: (fresh) => {
@@ -128,7 +129,20 @@ function setTrouble(what: string, trouble: string | undefined): void {
   page.set({ troubles: trouble === undefined ? others : { ...others, [what]: trouble } });
 }
 
+let newAlerts: ApiAlert[] = [];
+
+/** An outage raises thousands at once: they are shown together. */
+function onAlert(alert: ApiAlert): void {
+  newAlerts.push(alert);
+  if (newAlerts.length > 1) return;
+  setTimeout(() => {
+    page.set({ alerts: withAlerts(page.get().alerts, newAlerts) });
+    newAlerts = [];
+  }, ALERTS_EVERY_MS);
+}
+
 let deadLettersAt = 0;
+let deadLettersDue = false;
 
 function onStats(stats: ApiStats): void {
   const { samples } = page.get();
@@ -144,5 +158,3 @@ function onStats(stats: ApiStats): void {
     void loadDeadLetters();
   }
 }
-
-let deadLettersDue = false;

@@ -36,13 +36,24 @@ export function toneOf(severity: ApiAlert["severity"] | undefined): "bad" | "war
 
 const RANK = { info: 0, warning: 1, critical: 2 };
 
+type Worst = ReadonlyMap<string, ApiAlert["severity"]>;
+
+/** Every row in sight asks the same question of the same list. */
+const known = new WeakMap<readonly ApiAlert[], Worst>();
+
 /** Worst severity of the firing alerts of each device that has one. */
-export function firingDevices(alerts: readonly ApiAlert[]): ReadonlyMap<string, ApiAlert["severity"]> {
+export function firingDevices(alerts: readonly ApiAlert[]): Worst {
+  const found = known.get(alerts) ?? worstByDevice(alerts);
+  known.set(alerts, found);
+  return found;
+}
+
+function worstByDevice(alerts: readonly ApiAlert[]): Worst {
   const worst = new Map<string, ApiAlert["severity"]>();
   for (const { state, device, severity } of alerts) {
     if (state !== "firing") continue;
-    const known = worst.get(device);
-    if (!known || RANK[severity] > RANK[known]) worst.set(device, severity);
+    const before = worst.get(device);
+    if (!before || RANK[severity] > RANK[before]) worst.set(device, severity);
   }
   return worst;
 }
