@@ -90,7 +90,14 @@ export class KafkaChangelogs {
   openProducer(topic: string, partition: number): Promise<TransactionalProducer> {
     const { clock, logger } = this.#options;
     const transactionalId = `${topic}/${partition}`;
-    return TransactionalProducer.open({ kafka: this.#kafka, clock, logger, transactionalId, topic, partition });
+    return TransactionalProducer.open({
+      kafka: this.#kafka,
+      clock,
+      logger,
+      transactionalId,
+      topic,
+      partition,
+    });
   }
 
   async close(): Promise<void> {
@@ -104,7 +111,10 @@ export class KafkaChangelogs {
     const has = (await this.#control.partitions(changelog, { fresh: true })).length;
     if (has !== partitions) {
       const text = `changelog ${changelog} has ${has} partitions, its input ${inputTopic} has ${partitions}`;
-      throw new SluiceError("CONFIG_INVALID", `${text}: stop the group and delete the changelog to rebuild it`);
+      throw new SluiceError(
+        "CONFIG_INVALID",
+        `${text}: stop the group and delete the changelog to rebuild it`,
+      );
     }
   }
 
