@@ -23,4 +23,9 @@ export interface DeadLetterRecord {
   payload: string;
   /** Length of the original payload; larger than the stored bytes when they were cut (`too_large`). */
   payloadBytes: number;
+  /**
+   * Present when the message was given to the gateway's rules again and became readings: when that was, epoch
+   * milliseconds. It is a second record of the same `id`; the later one holds.
+   */
+  retriedAt?: number;
 }

@@ -9,23 +9,32 @@ export interface Resolution {
   sizeMs: number;
 }
 
-const UNIT_MS: Record<string, number> = {
-  ms: 1,
-  s: 1_000,
-  m: 60_000,
-  h: 3_600_000,
-  d: 86_400_000,
-  w: 604_800_000,
-};
+const DAY_MS = 86_400_000;
+const UNIT_MS = new Map<string, number>([
+  ["ms", 1],
+  ...aliases(1_000, "s", "second", "seconds"),
+  ...aliases(60_000, "m", "minute", "minutes"),
+  ...aliases(3_600_000, "h", "hour", "hours"),
+  ...aliases(DAY_MS, "d", "day", "days"),
+  ...aliases(7 * DAY_MS, "w", "week", "weeks"),
+  // As retention means them.
+  ...aliases(30 * DAY_MS, "month", "months"),
+  ...aliases(365 * DAY_MS, "year", "years"),
+]);
+
+function aliases(ms: number, ...names: string[]): [string, number][] {
+  return names.map((name) => [name, ms]);
+}
 
 /**
- * Parses `10s`, `500ms`, `2d`, `2w` to milliseconds.
+ * Parses `10s`, `500ms`, `2d`, `2w`, `2 weeks`, `2 months`, `1 year` to milliseconds.
  * @returns undefined when the text is not a duration.
  */
 export function parseDurationMs(text: string): number | undefined {
-  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|d|w)$/.exec(text.trim());
-  if (!match) return undefined;
-  const ms = Number(match[1]) * UNIT_MS[match[2]!]!;
+  const [, amount, unit] = /^(\d+(?:\.\d+)?) *([a-z]+)$/.exec(text.trim()) ?? [];
+  const unitMs = unit === undefined ? undefined : UNIT_MS.get(unit);
+  if (amount === undefined || unitMs === undefined) return undefined;
+  const ms = Math.round(Number(amount) * unitMs);
   return Number.isSafeInteger(ms) ? ms : undefined;
 }
 
