@@ -78,13 +78,14 @@ class NoveltySignal {
     this.moments = new Moments(p.memoryReadings);
   }
 
-  /** Distance of `x` from everything seen, in radii; then learns x. `floor` bounds the deviation from below. */
-  observe(x: number, floor: number, now: number): number {
+  /** Distance of `x` from everything seen, in radii; then learns x. One step of the sensor's `resolution` is never new. */
+  observe(x: number, resolution: number, now: number): number {
     const { p, prototypes, moments } = this;
     const first = prototypes.isEmpty;
     const nearest = prototypes.nearest(x);
     this.nearest = first ? x : nearest;
-    this.radius = p.radius * (Math.max(moments.deviation, floor) + p.tailSlack * Math.abs(x - moments.mean));
+    const spread = moments.deviation + p.tailSlack * Math.abs(x - moments.mean);
+    this.radius = Math.max(p.radius * spread, resolution);
     const distance = Math.abs(x - this.nearest);
     if (first || distance > this.radius) prototypes.insert(x, now);
     else prototypes.touch(now);
@@ -131,8 +132,8 @@ class NoveltyDetector implements Detector {
     const limit = (1 + p.youthBoost / (now + 1) + this.boost) * Math.exp(this.rise);
     this.relaxLimit(now);
     const expected = this.baseline.expectThenLearn(ts, x);
-    this.learnResolution(x, now);
     this.observe(x, expected, limit, now);
+    this.learnResolution(x, now);
     if (now < p.warmupReadings) return verdict;
     verdict.expected = expected;
     this.judge(this.ratio / limit, now);
