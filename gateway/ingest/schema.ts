@@ -30,10 +30,18 @@ export function payloadSchema(limits: SchemaLimits) {
 
 export type Payload = z.infer<ReturnType<typeof payloadSchema>>;
 
-/** Compiles the schema. `strictNumbers` refuses Infinity. */
+/** Compiling takes tens of milliseconds, so each limits object has its validator compiled once. */
+const compiled = new WeakMap<SchemaLimits, (item: unknown) => item is Payload>();
+
+/** The compiled schema. `strictNumbers` refuses Infinity. */
 export function compileValidator(limits: SchemaLimits): (item: unknown) => item is Payload {
-  const ajv = new Ajv({ strictNumbers: true });
-  return ajv.compile<Payload>(z.toJSONSchema(payloadSchema(limits), { target: "draft-7" }));
+  let validate = compiled.get(limits);
+  if (!validate) {
+    const ajv = new Ajv({ strictNumbers: true });
+    validate = ajv.compile<Payload>(z.toJSONSchema(payloadSchema(limits), { target: "draft-7" }));
+    compiled.set(limits, validate);
+  }
+  return validate;
 }
 
 /** True for what JSON calls an object. */
