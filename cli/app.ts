@@ -21,7 +21,7 @@ import { createRegistry } from "../runtime/metrics.js";
 import { retry } from "../runtime/retry.js";
 import { gatewayLimits } from "./gateway-limits.js";
 import { packageRoot } from "./package-root.js";
-import { openLog, openState, resolutionsOf, topicSpecs } from "./ports.js";
+import { openLog, openOrRebuildState, resolutionsOf, topicSpecs } from "./ports.js";
 import { readiness } from "./readiness.js";
 import { mergedStats } from "./stats.js";
 
@@ -64,7 +64,7 @@ async function start(
   const operator = operatorOptions(config);
   const registry = createRegistry();
   const log = lifecycle.add("log", await openLog({ config, logger, registry }));
-  const state = lifecycle.add("state", openState({ config, logger, registry }, log));
+  const state = lifecycle.add("state", openOrRebuildState({ config, logger, registry }, log));
   const live = new LiveFeed();
   const running: { gateway?: Gateway; processor?: Processor } = {};
   const stats = mergedStats(running, systemClock.now());

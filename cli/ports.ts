@@ -1,12 +1,14 @@
 /**
  * Opens the adapters that the configuration names. One of the few places that know them.
  */
+import { renameSync } from "node:fs";
 import { join } from "node:path";
 import { outputsThenCheckpoint } from "../adapters/checkpoint/outputs-first.js";
 import { openEmbeddedLog } from "../adapters/log/embedded/index.js";
 import { openKafkaLog } from "../adapters/log/kafka/index.js";
 import { openEmbeddedState } from "../adapters/store/embedded/index.js";
 import { openInfluxStore } from "../adapters/store/influx/index.js";
+import { hasCode } from "../contracts/errors.js";
 import type { Checkpoints } from "../contracts/ports/checkpoint.js";
 import type { Log } from "../contracts/ports/log.js";
 import type { Store } from "../contracts/ports/store.js";
@@ -38,9 +40,10 @@ export interface State {
   close(): Promise<void>;
 }
 
+/** @throws SluiceError STATE_CORRUPT, STORE_UNAVAILABLE */
 export function openState({ config, logger, registry }: Plumbing, log: Log): State {
   const embedded = openEmbeddedState({
-    dir: join(config.dataDir, "state"),
+    dir: stateDir(config),
     logger,
     ...(registry && { registry }),
   });
@@ -57,6 +60,29 @@ export function openState({ config, logger, registry }: Plumbing, log: Log): Sta
       await embedded.close();
     },
   };
+}
+
+/**
+ * As {@link openState}, for the process that owns the state: a damaged one is set aside, and rebuilt from the log.
+ * @throws SluiceError STORE_UNAVAILABLE
+ */
+export function openOrRebuildState(plumbing: Plumbing, log: Log): State {
+  try {
+    return openState(plumbing, log);
+  } catch (error) {
+    if (!hasCode(error, "STATE_CORRUPT")) throw error;
+    const aside = `${stateDir(plumbing.config)}.corrupt-${systemClock.now()}`;
+    renameSync(stateDir(plumbing.config), aside);
+    plumbing.logger.error(
+      { err: error, aside },
+      "the state is damaged: it is set aside and rebuilt from the log",
+    );
+    return openState(plumbing, log);
+  }
+}
+
+function stateDir(config: Config): string {
+  return join(config.dataDir, "state");
 }
 
 /** The store behind the line protocol. */

@@ -34,6 +34,7 @@ export function mergedStats(
         ...running.processor.counters(),
         lag,
         uncommitted: running.processor.uncommitted(),
+        expired: running.processor.expired,
       }),
     }),
     close: async () => {

@@ -17,7 +17,7 @@ export async function startCluster(program, { dir, previous, size, firstPort }) 
   }
   const cluster = {
     dir,
-    clusterId: previous?.clusterId ?? randomBytes(16).toString("base64url"),
+    clusterId: previous?.clusterId ?? newClusterId(),
     nodes: await chooseNodes(previous?.nodes.length ?? size ?? 1, firstPort, previous?.nodes),
   };
   await broker.prepareNodes(program, cluster);
@@ -56,4 +56,10 @@ async function chooseNodes(size, firstPort, previous) {
   }
   const ports = nodes.flatMap((node) => [node.port, node.controllerPort]);
   return new Set(ports).size === ports.length ? nodes : chooseNodes(size, firstPort, previous);
+}
+
+/** 128 random bits as Kafka writes them. The storage tool would take a leading `-` for an option. */
+function newClusterId() {
+  const id = randomBytes(16).toString("base64url");
+  return id.startsWith("-") ? `A${id.slice(1)}` : id;
 }

@@ -33,7 +33,8 @@ CREATE TABLE IF NOT EXISTS telemetry_1d (
 -- One row per transition of an alert.
 CREATE TABLE IF NOT EXISTS alerts (
   alert_id SYMBOL CAPACITY 4096, device SYMBOL CAPACITY 4096, metric SYMBOL, rule SYMBOL, severity SYMBOL, state SYMBOL,
-  value DOUBLE, score DOUBLE, threshold DOUBLE, started_at LONG, updated_at LONG, summary STRING,
+  value DOUBLE, score DOUBLE, threshold DOUBLE, started_at LONG, updated_at LONG, resolved_at LONG,
+  expected DOUBLE, lower DOUBLE, upper DOUBLE, detector VARCHAR, summary STRING, alert_json VARCHAR,
   timestamp TIMESTAMP
 ) TIMESTAMP(timestamp) PARTITION BY MONTH WAL DEDUP UPSERT KEYS(timestamp, alert_id, state);
 

@@ -6,6 +6,7 @@
 import { z } from "zod";
 import type { Severity } from "../../contracts/alert.js";
 import { parseDurationMs } from "../../contracts/window.js";
+import { ALARM_SCORE } from "../anomaly/detector.js";
 import { DEFAULT_DETECTOR, detectors } from "../anomaly/registry.js";
 
 const duration = z.string().transform((text, context) => {
@@ -26,6 +27,8 @@ export const ruleSchema = z
     detector: z.enum(Object.keys(detectors)).default(DEFAULT_DETECTOR),
     params: z.record(z.string(), z.unknown()).default({}),
     severity: z.enum(["info", "warning", "critical"]).default("warning"),
+    /** Score from which a reading raises the alert. */
+    threshold: z.number().min(ALARM_SCORE).max(1).default(ALARM_SCORE),
     /** Event time without an alarm after which the alert resolves; default 0 for `range`, else 60 s. */
     clearAfter: duration.optional(),
   })
@@ -42,11 +45,15 @@ export interface Rule {
   detector: string;
   params: unknown;
   severity: Severity;
+  threshold: number;
   clearAfterMs: number;
 }
 
-/** The rules in force when the configuration names none: the learned detector on every series. */
-export const DEFAULT_RULES: readonly z.input<typeof ruleSchema>[] = [{ name: "anomaly" }];
+/**
+ * The rules in force when the configuration names none: the learned detector on every series. It wakes somebody only
+ * at four times the distance at which the detector calls a reading unusual (score = ratio / (1 + ratio)).
+ */
+export const DEFAULT_RULES: readonly z.input<typeof ruleSchema>[] = [{ name: "anomaly", threshold: 0.8 }];
 
 export function compileRule(config: z.output<typeof ruleSchema>): Rule {
   const device = globPattern(config.device);
@@ -57,6 +64,7 @@ export function compileRule(config: z.output<typeof ruleSchema>): Rule {
     detector: config.detector,
     params: detectors[config.detector]!.params.parse(config.params),
     severity: config.severity,
+    threshold: config.threshold,
     clearAfterMs: config.clearAfter ?? (config.detector === "range" ? 0 : 60_000),
   };
 }

@@ -5,7 +5,7 @@
  * that learns (it would learn them out of order); a plain range judges them, since it keeps no state.
  */
 import { type Alert, alertId } from "../../contracts/alert.js";
-import { ALARM_SCORE, type Detector, type DetectorSnapshot, type Verdict } from "../anomaly/detector.js";
+import type { Detector, DetectorSnapshot, Verdict } from "../anomaly/detector.js";
 import { isCleared, type RangeParams } from "../anomaly/range.js";
 import { detectors } from "../anomaly/registry.js";
 import type { Rule } from "./rules.js";
@@ -45,7 +45,7 @@ export class SeriesAlert {
     const inOrder = ts >= this.#newestTs;
     if (!inOrder && (this.#rule.detector !== "range" || ts <= this.#alarmTs)) return undefined;
     const verdict = this.#detector.step(ts, value);
-    const alarm = verdict.score >= ALARM_SCORE;
+    const alarm = verdict.score >= this.#rule.threshold;
     if (inOrder) this.#newestTs = ts;
     if (alarm) return this.#alarm(ts, value, verdict);
     if (this.#active && inOrder && this.#clears(ts, value)) return this.#resolve(ts, value);
@@ -80,7 +80,7 @@ export class SeriesAlert {
     this.#active = {
       ...{ v: 1, id: alertId(name, device, metric, ts), state: "firing", startedAt: ts, updatedAt: ts },
       ...base,
-      threshold: ALARM_SCORE,
+      threshold: this.#rule.threshold,
       summary: summaryOf(base),
     };
     return this.#active;

@@ -56,6 +56,7 @@ export class Processor {
   #subscription: Subscription | undefined;
   #loops: Promise<unknown> = Promise.resolve();
   #failure: unknown;
+  #expired = 0;
 
   constructor(options: ProcessorOptions) {
     this.#options = options;
@@ -91,6 +92,11 @@ export class Processor {
     return this.#sum((task) => task.uncommitted);
   }
 
+  /** Records that retention removed before this process could take them. */
+  get expired(): number {
+    return this.#expired;
+  }
+
   /** Why it does not process, or undefined when it does. */
   problem(): string | undefined {
     if (this.#failure) return String((this.#failure as Error).message ?? this.#failure);
@@ -116,6 +122,7 @@ export class Processor {
       batch: (partition, records) => this.#batch(partition, records),
       revoked: (partition, why) => this.#revoked(partition, why === "lost"),
       fellBehind: (partition, wanted, earliest) => {
+        this.#expired += earliest - wanted;
         this.#metrics.recordsLost.inc(earliest - wanted);
         this.#logger.error(
           { partition, from: wanted, to: earliest },
