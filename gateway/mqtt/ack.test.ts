@@ -7,7 +7,7 @@ import type { ReadingRecord } from "../../contracts/reading.js";
 import { TOPICS } from "../../contracts/topics.js";
 import { unavailable } from "../test-log.js";
 import { startHarness } from "./harness.js";
-import { until } from "./raw-client.js";
+import { connectPacket, until } from "./raw-client.js";
 
 const TOPIC = "devices/d1/telemetry";
 const reading = (seq: number) =>
@@ -106,4 +106,17 @@ test("a client that has shut its sending side still gets its acks", async (t) =>
   log.release();
   await until(() => device.closed, "the connection to be closed");
   assert.deepEqual(device.acks("puback"), [1, 2]);
+});
+
+test("CONNECT, messages and the end of the stream in one segment: the messages count", async (t) => {
+  const { log, gateway, open } = await startHarness(t);
+  const half = await open();
+  half.send(connectPacket("c1"));
+  half.publish(1, TOPIC, reading(1));
+  half.publish(2, TOPIC, reading(2));
+  half.socket.end();
+  await until(() => half.closed, "the connection to be closed");
+  assert.deepEqual(half.acks("puback"), [1, 2]);
+  assert.equal(log.records(TOPICS.readings).length, 2);
+  await until(() => gateway.stats().connections === 0, "the connection to be gone");
 });

@@ -206,6 +206,19 @@ test("malformed packets close their own connection and nothing else", async (t) 
   await until(() => witness.acks("pingresp").length === 1, "the witness to be served");
 });
 
+test("a malformed packet right behind good ones closes the connection and nothing else", async (t) => {
+  const { log, gateway, client } = await startHarness(t);
+  const device = await client("c1");
+  device.send(
+    ...ids(20).map((id) => publish(id, reading(id))),
+    Buffer.from([0x36, 0x05, 0x00, 0x01, 0x61, 0x00, 0x01]),
+  );
+  await until(() => device.closed, "the connection to be closed");
+  const { inFlight, abandoned, readings } = gateway.stats();
+  assert.deepEqual([inFlight, abandoned + readings], [0, 20]);
+  assert.ok(device.acks("puback").length <= log.records(TOPICS.readings).length);
+});
+
 test("random bytes never take the gateway down", async (t) => {
   const { gateway, client } = await startHarness(t);
   const seeds = [
@@ -234,8 +247,13 @@ test("random bytes never take the gateway down", async (t) => {
     ]);
     for (let i = 0; i < 1 + next(4); i++) bytes[next(bytes.length)] = next(256);
     stranger.send(bytes);
-    await delay(2);
-    stranger.kill();
+    if (round % 3 === 0) {
+      await delay(5);
+      stranger.kill();
+    } else {
+      stranger.socket.end();
+      await until(() => stranger.closed, "the connection to be closed");
+    }
   }
   const device = await client("after");
   device.publish(1, TOPIC, reading(1));

@@ -111,19 +111,20 @@ export class Broker {
     done(null, true);
   }
 
-  /** Aedes' hook before the ack. It must call `done` once, and only when the ack may go. */
+  /** Aedes' hook before the ack. It calls `done` at most once, and only when the ack may go. */
   #publish(client: Client | null, packet: PublishPacket, done: Done): void {
     // A will has no `cmd` and comes from the broker, not through the gate; its client may be gone.
     const gate = client !== null && packet.cmd === "publish" ? gateOf(client) : undefined;
+    const sizeBytes = gate?.take();
+    if (gate !== undefined && sizeBytes === undefined) return;
     const message = this.#message(client, packet);
     const where = this.#options.route(message.topic);
-    if (client === null || gate === undefined) {
+    if (client === null || gate === undefined || sizeBytes === undefined) {
       this.#ingest(where, message, packet, (error) => {
         done(where.kind === "forbidden" ? new Error("topic is reserved") : error);
       });
       return;
     }
-    const sizeBytes = gate.take();
     const startedMs = this.#options.clock.monotonicMs();
     let failed = false;
     const held = gate.acks.add(message.qos, message.messageId, () => {

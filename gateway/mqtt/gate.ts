@@ -123,11 +123,16 @@ export class Gate implements Waiting {
     this.#advance();
   }
 
-  /** The broker asks to hold the ack of the next PUBLISH: returns the size to {@link release} it with. */
-  take(): number {
+  /**
+   * The broker asks to hold the ack of the next PUBLISH.
+   * @returns the size to {@link release} it with; undefined when the connection was closed and the packet abandoned
+   *   while the broker still had it to read
+   */
+  take(): number | undefined {
     const sizeBytes = this.#forwarded.shift();
-    if (sizeBytes === undefined)
+    if (sizeBytes === undefined && this.#state !== "closed") {
       throw new Error("the broker has a PUBLISH that did not come through the gate");
+    }
     return sizeBytes;
   }
 
@@ -321,8 +326,9 @@ export class Gate implements Waiting {
 
   #peerEnded(how: "half" | "full"): void {
     this.#peerGone = this.#peerGone === "full" ? "full" : how;
-    if (this.#state === "open") this.#endIfDone();
-    else this.#finish();
+    if (this.#state === "handshake") this.#finish();
+    // While connecting there may be more to take in: see `opened`.
+    else if (this.#state === "open") this.#endIfDone();
   }
 
   /** The client sends no more: the broker learns it when it has all that was sent, and acks that can arrive are out. */
