@@ -12,10 +12,8 @@ export function withSettings(command: Command): Command {
     "-c, --config <file>",
     "configuration file (default: sluice.yaml where there is one; SLUICE_CONFIG)",
   );
-  for (const { flag, env, path, defaultValue } of SETTINGS) {
-    const shown =
-      defaultValue === null || defaultValue === "" ? "" : `, default ${JSON.stringify(defaultValue)}`;
-    command.addOption(new Option(`--${flag} <value>`, `${path} (${env}${shown})`).helpGroup("Settings:"));
+  for (const { flag, env, description } of SETTINGS) {
+    command.addOption(new Option(`--${flag} <value>`, `${description} (${env})`).helpGroup("Settings:"));
   }
   return command;
 }

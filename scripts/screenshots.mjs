@@ -9,15 +9,33 @@ import { chromium } from "playwright-core";
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const cli = join(root, "dist/cli/main.js");
 const dataDir = mkdtempSync(join(tmpdir(), "sluice-screenshots-"));
-const up = spawn(process.execPath, [cli, "up", "--data-dir", dataDir, "--mqtt-port", "0", "--http-port", "0"], {
-  stdio: ["ignore", "pipe", "ignore"],
-});
+const up = spawn(
+  process.execPath,
+  [cli, "up", "--data-dir", dataDir, "--mqtt-port", "0", "--http-port", "0"],
+  {
+    stdio: ["ignore", "pipe", "ignore"],
+  },
+);
 
 try {
   const { mqtt, http } = await addresses(up);
   const fleet = ["sim", "--data-dir", dataDir, "--url", mqtt, "--api", http, "--prefix", "site-"];
   // An hour of history in a moment, then live readings while the pictures are taken.
-  await run([...fleet, "--devices", "24", "--rate", "0", "--duration", "1h", "--step", "5", "--anomalies", "6", "--malformed", "0.001"]);
+  await run([
+    ...fleet,
+    "--devices",
+    "24",
+    "--rate",
+    "0",
+    "--duration",
+    "1h",
+    "--step",
+    "5",
+    "--anomalies",
+    "6",
+    "--malformed",
+    "0.001",
+  ]);
   const live = run([...fleet, "--devices", "24", "--rate", "1", "--duration", "40", "--seed", "1"]);
   await pictures(http);
   await live;
@@ -43,14 +61,22 @@ function addresses(process) {
 function run(args) {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [cli, ...args], { stdio: ["ignore", "ignore", "inherit"] });
-    child.once("close", (code) => (code === 0 ? resolve() : reject(new Error(`sluice ${args[0]} ended with ${code}`))));
+    child.once("close", (code) =>
+      code === 0 ? resolve() : reject(new Error(`sluice ${args[0]} ended with ${code}`)),
+    );
   });
 }
 
 async function pictures(http) {
   const browser = await chromium.launch({
     executablePath: "/usr/bin/chromium",
-    args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+    args: [
+      "--no-sandbox",
+      "--disable-gpu",
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-sync",
+    ],
   });
   try {
     for (const [name, colorScheme, path] of [

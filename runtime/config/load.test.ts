@@ -1,12 +1,15 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { hasCode } from "../../contracts/errors.js";
 import { type LoadOptions, loadConfig } from "./load.js";
+import { configurationReference } from "./reference.js";
 import { SETTINGS } from "./settings.js";
 
+const packageRoot = new URL(import.meta.url.includes("/dist/") ? "../../../" : "../../", import.meta.url);
 const dir = mkdtempSync(join(tmpdir(), "sluice-config-"));
 after(() => rmSync(dir, { recursive: true }));
 
@@ -91,7 +94,14 @@ test("a file that is no mapping or not YAML is refused", () => {
   );
 });
 
+test("docs/configuration.md is what the schema says (npm run docs:config writes it)", () => {
+  const file = fileURLToPath(new URL("docs/configuration.md", packageRoot));
+  assert.equal(readFileSync(file, "utf8"), configurationReference());
+});
+
 test("every setting has a variable and a flag of its own", () => {
   assert.equal(new Set(SETTINGS.map((setting) => setting.env)).size, SETTINGS.length);
+  for (const { path, description } of SETTINGS)
+    assert.notEqual(description, "", `${path} has no description`);
   assert.ok(SETTINGS.some((setting) => setting.env === "SLUICE_DATA_DIR" && setting.flag === "data-dir"));
 });

@@ -2,6 +2,7 @@
  * The environment variable and the flag of every setting, derived from the schema so that none can be forgotten:
  * `mqtt.port` is `SLUICE_MQTT_PORT` and `--mqtt-port`, `ingest.maxClockSkew` is `SLUICE_INGEST_MAX_CLOCK_SKEW`.
  */
+import { z } from "zod";
 import { configSchema } from "./schema.js";
 
 export interface Setting {
@@ -12,17 +13,30 @@ export interface Setting {
   flag: string;
   /** Default as the program holds it (durations in ms, sizes in bytes). */
   defaultValue: unknown;
+  description: string;
   /** Turns the text of a variable or flag into what the schema takes. */
   parse(text: string): unknown;
 }
 
-export const SETTINGS: readonly Setting[] = leaves("", configSchema.parse({}));
+export const SETTINGS: readonly Setting[] = leaves(
+  "",
+  configSchema.parse({}),
+  z.toJSONSchema(configSchema, { io: "input" }) as Described,
+);
 
-function leaves(prefix: string, node: object): Setting[] {
+/** The part of a JSON Schema that is read here. */
+interface Described {
+  description?: string;
+  properties?: Record<string, Described>;
+}
+
+function leaves(prefix: string, node: object, schema: Described): Setting[] {
   return Object.entries(node).flatMap(([key, value]: [string, unknown]) => {
     const path = prefix === "" ? key : `${prefix}.${key}`;
+    const described = schema.properties?.[key] ?? {};
     if (path === "alerts.rules") return [];
-    if (typeof value === "object" && value !== null && !Array.isArray(value)) return leaves(path, value);
+    if (typeof value === "object" && value !== null && !Array.isArray(value))
+      return leaves(path, value, described);
     const words = path.split(".").flatMap((part) => part.split(/(?=[A-Z])/));
     return [
       {
@@ -30,6 +44,7 @@ function leaves(prefix: string, node: object): Setting[] {
         env: `SLUICE_${words.join("_").toUpperCase()}`,
         flag: words.join("-").toLowerCase(),
         defaultValue: value,
+        description: described.description ?? "",
         parse: parserFor(value),
       },
     ];
