@@ -3,7 +3,8 @@
  * every simulated process opens it anew. It passes the log contract suite.
  *
  * `faults` is asked before and after each append takes effect: it may wait (through a clock) or throw, as a network
- * and a disk may. A handle that was killed does nothing any more: its calls never return.
+ * and a disk may; it may also tear an append or store it twice. A handle that was killed does nothing any more: its
+ * calls never return.
  */
 import { SluiceError } from "../contracts/errors.js";
 import type {
@@ -25,9 +26,16 @@ export type PartitionOf = (key: string, partitions: number) => number;
 export interface Faults {
   before(operation: string): Promise<void>;
   after(operation: string): Promise<void>;
+  /** How many of an append's records are stored before it fails; undefined stores all. */
+  torn?(records: number): number | undefined;
+  /** True to store an append a second time, as a producer does that tries again by itself. */
+  repeated?(): boolean;
 }
 
 export const NO_FAULTS: Faults = { before: async () => {}, after: async () => {} };
+
+/** Most records a reader is given at once. */
+const BATCH_RECORDS = 500;
 
 interface Partition {
   earliest: Offset;
@@ -45,6 +53,13 @@ export class MemoryLogData {
     const found = this.topics.get(topic)?.[partition];
     if (!found) throw new SluiceError("LOG_UNKNOWN_TOPIC", `no partition ${partition} of topic ${topic}`);
     return found;
+  }
+
+  /** Records of a partition from `offset` on, at most `limit`. Offsets have no gaps here. */
+  slice(topic: string, partition: number, offset: Offset, limit: number): LogRecord[] {
+    const { records } = this.partition(topic, partition);
+    const at = records.length === 0 ? 0 : Math.max(0, offset - records[0]!.offset);
+    return records.slice(at, at + limit);
   }
 
   /** Every record of a topic, partition by partition. */
@@ -133,6 +148,8 @@ export class MemoryLog implements Log {
 
   async ranges(topic: string): Promise<PartitionRange[]> {
     await this.#usable();
+    await this.#faults.before("read");
+    await this.#usable();
     this.#data.partition(topic, 0);
     return this.#data.topics.get(topic)!.map(({ earliest, records }, partition) => ({
       partition,
@@ -155,6 +172,8 @@ export class MemoryLog implements Log {
     options: ReadOptions = {},
   ): AsyncIterable<LogRecord[]> {
     await this.#usable();
+    await this.#faults.before("read");
+    await this.#usable();
     const data = this.#data.partition(topic, partition);
     if (from < data.earliest) {
       throw new SluiceError(
@@ -167,9 +186,7 @@ export class MemoryLog implements Log {
       : (options.to ?? (data.records.at(-1)?.offset ?? -1) + 1);
     for (let next = from; next < end; ) {
       if (options.signal?.aborted || this.#closing.signal.aborted) return;
-      const batch = data.records
-        .filter((record) => record.offset >= next && record.offset < end)
-        .slice(0, 500);
+      const batch = this.#data.slice(topic, partition, next, Math.min(BATCH_RECORDS, end - next));
       if (batch.length > 0) {
         next = batch.at(-1)!.offset + 1;
         yield batch;
@@ -227,14 +244,24 @@ export class MemoryLog implements Log {
     if (records.length === 0) return;
     await this.#faults.before("append");
     await this.#usable();
-    const keyless = this.#keyless++ % partitions;
-    for (const record of records) {
-      const partition = record.key === undefined ? keyless : this.#partitionOf(record.key, partitions);
-      this.#data.store(topic, partition, record);
-    }
-    this.#data.grown();
+    const torn = this.#faults.torn?.(records.length);
+    this.#store(topic, partitions, records, torn ?? records.length);
+    if (this.#faults.repeated?.()) this.#store(topic, partitions, records, torn ?? records.length);
+    if (torn !== undefined) throw new SluiceError("LOG_UNAVAILABLE", `append torn after ${torn} records`);
     await this.#faults.after("append");
     await this.#usable();
+  }
+
+  /** Stores the first `count` records in the order of their partitions, as a log does that writes one after the other. */
+  #store(topic: string, partitions: number, records: readonly AppendRecord[], count: number): void {
+    const keyless = this.#keyless++ % partitions;
+    const placed = records.map((record) => ({
+      record,
+      partition: record.key === undefined ? keyless : this.#partitionOf(record.key, partitions),
+    }));
+    placed.sort((a, b) => a.partition - b.partition);
+    for (const { record, partition } of placed.slice(0, count)) this.#data.store(topic, partition, record);
+    this.#data.grown();
   }
 
   /** @throws SluiceError LOG_CLOSED; never returns once killed */

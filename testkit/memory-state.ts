@@ -104,6 +104,8 @@ export class MemoryCheckpoints implements Checkpoints {
 
   async restore(task: TaskId): Promise<RestoredTask> {
     await this.#alive();
+    await this.#faults.before("checkpoint.restore");
+    await this.#alive();
     const read = () => this.#data.tasks.get(taskKey(task));
     return {
       offset: read()?.offset,
@@ -129,7 +131,11 @@ export class MemoryCheckpoints implements Checkpoints {
 
   async discard(task: TaskId): Promise<void> {
     await this.#alive();
+    await this.#faults.before("checkpoint.discard");
+    await this.#alive();
     this.#data.tasks.delete(taskKey(task));
+    await this.#faults.after("checkpoint.discard");
+    await this.#alive();
   }
 
   async close(): Promise<void> {}

@@ -1,7 +1,7 @@
 /**
  * A consumer group's only member over a {@link MemoryLogData}: it gets every partition.
  */
-import type { LogRecord, Offset, PartitionHandler, Subscription } from "../contracts/ports/log.js";
+import type { Offset, PartitionHandler, Subscription } from "../contracts/ports/log.js";
 import type { MemoryLogData } from "./memory-log.js";
 
 const BATCH_RECORDS = 100;
@@ -63,21 +63,10 @@ export class MemorySubscription implements Subscription {
   }
 
   async #consume(partition: number): Promise<void> {
-    let position = await this.#call(() => this.#handler.assigned(partition));
-    this.#positions.set(partition, position);
     let failure: { error: unknown } | undefined;
     try {
-      while (!this.#stop.signal.aborted) {
-        const records = this.#next(partition, position);
-        if (records.length === 0) {
-          await this.#data.growth(this.#stop.signal);
-          continue;
-        }
-        if (records[0]!.offset > position) this.#handler.fellBehind(partition, position, records[0]!.offset);
-        await this.#call(() => this.#handler.batch(partition, records));
-        position = records.at(-1)!.offset + 1;
-        this.#positions.set(partition, position);
-      }
+      const start = await this.#call(() => this.#handler.assigned(partition));
+      await this.#handleFrom(partition, start);
     } catch (error) {
       failure = { error };
       this.#stop.abort();
@@ -87,9 +76,24 @@ export class MemorySubscription implements Subscription {
     if (failure) throw failure.error;
   }
 
-  #next(partition: number, position: Offset): LogRecord[] {
-    const { records } = this.#data.partition(this.#topic, partition);
-    return records.filter((record) => record.offset >= position).slice(0, BATCH_RECORDS);
+  async #handleFrom(partition: number, start: Offset): Promise<void> {
+    let position = start;
+    while (!this.#stop.signal.aborted) {
+      const { earliest } = this.#data.partition(this.#topic, partition);
+      if (position < earliest) {
+        this.#handler.fellBehind(partition, position, earliest);
+        position = earliest;
+      }
+      this.#positions.set(partition, position);
+      const records = this.#data.slice(this.#topic, partition, position, BATCH_RECORDS);
+      if (records.length === 0) {
+        await this.#data.growth(this.#stop.signal);
+        continue;
+      }
+      await this.#call(() => this.#handler.batch(partition, records));
+      position = records.at(-1)!.offset + 1;
+      this.#positions.set(partition, position);
+    }
   }
 
   async #call<T>(work: () => Promise<T>): Promise<T> {

@@ -42,7 +42,9 @@ function windowsOf(
   const groups = new Map<number, { ts: number; value: number }[]>();
   for (const point of points) {
     const start = point.ts - (((point.ts % sizeMs) + sizeMs) % sizeMs);
-    groups.set(start, [...(groups.get(start) ?? []), point]);
+    const group = groups.get(start) ?? [];
+    group.push(point);
+    groups.set(start, group);
   }
   return [...groups].map(([start, group]) => {
     const values = group.map((point) => point.value);

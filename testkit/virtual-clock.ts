@@ -11,8 +11,6 @@ interface Timer {
 
 export class VirtualClock implements Clock {
   #now: number;
-  /** Wall clock minus true time, for devices and gateways whose clock was stepped. */
-  #stepMs = 0;
   /** Rising by time; equal times in the order they were asked for. */
   readonly #timers: Timer[] = [];
 
@@ -21,16 +19,11 @@ export class VirtualClock implements Clock {
   }
 
   now(): number {
-    return this.#now + this.#stepMs;
+    return this.#now;
   }
 
   monotonicMs(): number {
     return this.#now;
-  }
-
-  /** Sets the wall clock back or ahead; spans and waits are not touched. */
-  step(ms: number): void {
-    this.#stepMs += ms;
   }
 
   sleep(ms: number, signal?: AbortSignal): Promise<void> {
@@ -80,13 +73,21 @@ export class VirtualClock implements Clock {
   }
 }
 
-/** The clock of one simulated process: after a crash its waits never end. */
+/** The clock of one simulated process: its wall clock may be wrong, and after a crash its waits never end. */
 export class ProcessClock implements Clock {
   readonly #clock: Clock;
   #killed = false;
+  /** Wall clock minus true time. */
+  #errorMs: number;
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, errorMs = 0) {
     this.#clock = clock;
+    this.#errorMs = errorMs;
+  }
+
+  /** Sets the wall clock back or ahead of true time; spans and waits are not touched. */
+  setError(errorMs: number): void {
+    this.#errorMs = errorMs;
   }
 
   kill(): void {
@@ -94,7 +95,7 @@ export class ProcessClock implements Clock {
   }
 
   now(): number {
-    return this.#clock.now();
+    return this.#clock.now() + this.#errorMs;
   }
 
   monotonicMs(): number {

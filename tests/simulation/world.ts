@@ -1,60 +1,48 @@
 /**
- * A whole Sluice in one thread on a virtual clock: devices, gateway ingest, log, processor, store. Everything that can
- * happen to it is drawn from one seed: lost acks, crashes of gateway and processor at any await, failing and slow
- * logs and stores, re-sends, disorder, skewed clocks, malformed payloads.
- *
- * The real Admitter, Bridge, Processor and operators run; only ports and sockets are simulated.
+ * A whole Sluice in one thread on a virtual clock: gateways, log, processor, store, and the devices' connections.
+ * The real Admitter, Bridge, Processor and operators run; only ports and sockets are simulated. All chance comes from
+ * one seed, so a seed gives the same world every time.
  */
-import type { Logger } from "pino";
-import { pino } from "pino";
+import { type Logger, pino } from "pino";
 import { partitionForKey } from "../../adapters/log/partitioner.js";
 import type { DeadLetterRecord } from "../../contracts/dead-letter.js";
-import { SluiceError } from "../../contracts/errors.js";
+import type { LogRecord, Offset } from "../../contracts/ports/log.js";
 import type { ReadingRecord } from "../../contracts/reading.js";
 import { TOPICS } from "../../contracts/topics.js";
 import { DEFAULT_RESOLUTIONS } from "../../contracts/window.js";
-import { Bridge } from "../../gateway/bridge/bridge.js";
-import { Admitter } from "../../gateway/ingest/admit.js";
 import { DEFAULT_LIMITS } from "../../gateway/limits.js";
 import { compileRule, ruleSchema } from "../../processors/alerting/rules.js";
 import { Processor } from "../../processors/engine/processor.js";
 import { type ReconcileReport, reconcile } from "../../processors/reconcile/reconcile.js";
 import { Registry } from "../../runtime/metrics.js";
-import { type Faults, MemoryLog, MemoryLogData } from "../../testkit/memory-log.js";
+import { MemoryLog, MemoryLogData } from "../../testkit/memory-log.js";
 import { MemoryCheckpoints, MemoryStateData, MemoryStore } from "../../testkit/memory-state.js";
 import { type Rng, seededRng } from "../../testkit/rng.js";
 import { ProcessClock, VirtualClock } from "../../testkit/virtual-clock.js";
+import { Gateways } from "./gateways.js";
+import { faultsOf, NO_TROUBLE, Tally, type Trouble } from "./trouble.js";
 
 export const START = Date.UTC(2026, 5, 1, 12);
 export const LATENESS_MS = 600_000;
+export const PARTITIONS = 3;
 const RULES = [
-  compileRule(
-    ruleSchema.parse({
-      name: "hot",
-      metric: "temperature",
-      detector: "range",
-      params: { above: 28, clearAbove: 26 },
-    }),
-  ),
-  compileRule(ruleSchema.parse({ name: "anomaly" })),
-];
-const OPERATOR = { resolutions: DEFAULT_RESOLUTIONS, allowedLatenessMs: LATENESS_MS, rules: RULES };
-const TOPIC_SPECS = Object.values(TOPICS).map((name) => ({ name, partitions: 3 }));
-const SILENT: Logger = pino({ level: "silent" });
+  {
+    name: "hot",
+    metric: "temperature",
+    detector: "range",
+    params: { above: 28, clearAbove: 26 },
+  },
+  { name: "anomaly" },
+].map((rule) => compileRule(ruleSchema.parse(rule)));
+export const OPERATOR = { resolutions: DEFAULT_RESOLUTIONS, allowedLatenessMs: LATENESS_MS, rules: RULES };
+const TOPIC_SPECS = Object.values(TOPICS).map((name) => ({ name, partitions: PARTITIONS }));
+export const SILENT: Logger = pino({ level: "silent" });
 
-/** How likely each kind of trouble is. */
-export interface Trouble {
-  /** An operation fails before, or after, it took effect. */
-  failure: number;
-  maxDelayMs: number;
-}
-
-/** A running gateway: dies as a process does. */
-interface Gateway {
-  clock: ProcessClock;
-  log: MemoryLog;
-  admitter: Admitter;
-  bridge: Bridge;
+/** Input that retention removed before it was processed: offsets [from, to). */
+export interface LostRange {
+  partition: number;
+  from: Offset;
+  to: Offset;
 }
 
 interface ProcessorProcess {
@@ -70,49 +58,43 @@ export class World {
   readonly logData = new MemoryLogData();
   state = new MemoryStateData();
   readonly #mode: "atomic" | "outputs-first";
-  trouble: Trouble;
-  gateway: Gateway | undefined;
+  trouble: Trouble = NO_TROUBLE;
+  readonly faults = new Tally();
+  readonly gateways: Gateways;
   processor: ProcessorProcess | undefined;
-  #runs = 0;
+  /** Input that retention removed, in the order it was removed. */
+  readonly expired: LogRecord[] = [];
+  /** The part of it that was never processed, and what the processor said it lost. */
+  readonly lost: LostRange[] = [];
+  readonly reportedLost: LostRange[] = [];
+  readonly #logger: Logger;
 
-  constructor(seed: number, trouble: Trouble) {
+  constructor(seed: number) {
     this.rng = seededRng(seed);
-    this.trouble = trouble;
     this.#mode = this.rng.next() < 0.5 ? "atomic" : "outputs-first";
+    this.gateways = new Gateways(this);
+    this.#logger = pino({ level: "error" }, { write: (line) => this.#collectLost(line) });
   }
 
   async prepare(): Promise<void> {
-    await new MemoryLog(this.logData, partitionForKey).ensureTopics(TOPIC_SPECS);
+    await this.openLog().ensureTopics(TOPIC_SPECS);
   }
 
-  startGateway(): void {
-    const log = new MemoryLog(this.logData, partitionForKey, this.#faults());
-    const clock = new ProcessClock(this.clock);
-    const bridge = new Bridge({
-      log,
-      clock,
-      logger: SILENT,
-      limits: DEFAULT_LIMITS,
-      onRetry: () => {},
-    });
-    this.gateway = { clock, log, bridge, admitter: new Admitter(DEFAULT_LIMITS, `run${this.#runs++}`) };
-  }
-
-  killGateway(): void {
-    this.gateway?.log.kill();
-    this.gateway?.clock.kill();
-    this.gateway = undefined;
+  /** A handle of the log that nothing happens to. */
+  openLog(): MemoryLog {
+    return new MemoryLog(this.logData, partitionForKey);
   }
 
   async startProcessor(): Promise<void> {
-    const log = new MemoryLog(this.logData, partitionForKey, this.#faults());
-    const checkpoints = new MemoryCheckpoints(this.state, this.#mode, this.#faults());
+    const faults = faultsOf(this, () => this.trouble, false);
+    const log = new MemoryLog(this.logData, partitionForKey, faults);
+    const checkpoints = new MemoryCheckpoints(this.state, this.#mode, faults);
     const clock = new ProcessClock(this.clock);
     const processor = new Processor({
-      ...{ log, checkpoints, clock, logger: SILENT, registry: new Registry() },
+      ...{ log, checkpoints, clock, logger: this.#logger, registry: new Registry() },
       group: "processor",
       operator: OPERATOR,
-      commitIntervalMs: 1_000,
+      commitIntervalMs: this.rng.pick([200, 1_000]),
       maxRecordsPerCommit: 1 + this.rng.int(200),
       maxDevicesInMemory: 1 + this.rng.int(3),
     });
@@ -135,30 +117,17 @@ export class World {
     await stopping?.processor.close();
   }
 
-  /**
-   * Hands a message to the gateway as the broker's hook does.
-   * @returns true once acked; never returns when the gateway dies first
-   */
-  async publish(deviceId: string, payload: Buffer, dup: boolean, messageId: number): Promise<boolean> {
-    const gateway = this.gateway;
-    if (!gateway) return false;
-    const message = {
-      ...{ topic: `devices/${deviceId}/telemetry`, payload, clientId: deviceId, qos: 1 as const },
-      ...{ dup, messageId, ingestTs: this.clock.now() },
-    };
-    const admitted = gateway.admitter.admit(message, deviceId);
-    const durable = await new Promise<boolean>((resolve) => {
-      gateway.bridge.deliver(admitted, (error) => resolve(error === undefined));
-    });
-    return durable && this.gateway === gateway;
-  }
-
   /** Resolves when every reading of the log is processed and committed. */
   async caughtUp(): Promise<void> {
     const { processor } = this.processor!;
-    const total = this.logData.records(TOPICS.readings).length;
+    const total = this.input().length;
     const done = () => processor.counters().processed === total && processor.uncommitted() === 0;
     await this.clock.runUntil(done, 3_600_000);
+  }
+
+  /** Where the processor's checkpoint of an input partition stands. */
+  committed(partition: number): Offset | undefined {
+    return this.state.tasks.get(`processor ${TOPICS.readings} ${partition}`)?.offset;
   }
 
   /** The state a fresh processor makes of the same log. */
@@ -176,7 +145,7 @@ export class World {
   /** Holds the store against the log, as `sluice reconcile` does. */
   reconcile(repair: boolean): Promise<ReconcileReport> {
     return reconcile({
-      ...{ log: new MemoryLog(this.logData, partitionForKey), store: new MemoryStore(this.state) },
+      ...{ log: this.openLog(), store: new MemoryStore(this.state) },
       ...{ clock: this.clock, logger: SILENT, operator: OPERATOR, repair, settleMs: 0 },
       ...{ fromMs: 0, toMs: Number.MAX_SAFE_INTEGER, maxClockSkewMs: DEFAULT_LIMITS.maxClockSkewMs },
     });
@@ -187,11 +156,9 @@ export class World {
     const { state } = this;
     this.state = new MemoryStateData();
     this.state.put({
-      ...{
-        rollups: [...state.rollups.values()],
-        alerts: [...state.alerts.values()],
-        devices: [...state.devices.values()],
-      },
+      rollups: [...state.rollups.values()],
+      alerts: [...state.alerts.values()],
+      devices: [...state.devices.values()],
     });
     try {
       return await work();
@@ -200,29 +167,32 @@ export class World {
     }
   }
 
-  readings(): ReadingRecord[] {
-    return this.json(TOPICS.readings);
+  /** Every record of `telemetry.readings` there ever was, each partition in the order of its offsets. */
+  appended(): LogRecord[] {
+    return [...this.expired, ...this.logData.records(TOPICS.readings)];
+  }
+
+  /** Those of them that a processor could see. */
+  input(): LogRecord[] {
+    const gone = ({ partition, offset }: LogRecord) =>
+      this.lost.some((range) => range.partition === partition && offset >= range.from && offset < range.to);
+    return this.lost.length === 0 ? this.appended() : this.appended().filter((record) => !gone(record));
   }
 
   deadLetters(): DeadLetterRecord[] {
     return this.json(TOPICS.invalid);
   }
 
+  late(): ReadingRecord[] {
+    return this.json(TOPICS.late);
+  }
+
   json<T>(topic: string): T[] {
     return this.logData.records(topic).map((record) => JSON.parse(Buffer.from(record.value).toString()) as T);
   }
 
-  #faults(): Faults {
-    const turn = async (when: string, operation: string) => {
-      const { failure, maxDelayMs } = this.trouble;
-      if (maxDelayMs > 0) await this.clock.sleep(this.rng.int(maxDelayMs));
-      if (this.rng.next() >= failure) return;
-      const code = operation.startsWith("checkpoint") ? "STORE_UNAVAILABLE" : "LOG_UNAVAILABLE";
-      throw new SluiceError(code, `${operation}: planted failure ${when} the effect`);
-    };
-    return {
-      before: (operation) => turn("before", operation),
-      after: (operation) => turn("after", operation),
-    };
+  #collectLost(line: string): void {
+    const { msg, partition, from, to } = JSON.parse(line) as LostRange & { msg: string };
+    if (msg.startsWith("retention removed")) this.reportedLost.push({ partition, from, to });
   }
 }
