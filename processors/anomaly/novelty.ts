@@ -61,6 +61,8 @@ export type NoveltyParams = z.infer<typeof params>;
 
 /** Score of a reading that would be an alarm, had there not been one `holdReadings` ago or less. */
 const HELD_SCORE = 0.49;
+/** Least radius in steps of the resolution: more than one, which is never new, and off the edge, where rounding would decide. */
+const FLOOR_STEPS = 1.5;
 /** The lasting rise goes no further than this: a series of nothing but surprises still alarms at a four times greater one. */
 const MAX_RISE = Math.log(4);
 const NUMBERS = 17;
@@ -85,7 +87,7 @@ class NoveltySignal {
     const nearest = prototypes.nearest(x);
     this.nearest = first ? x : nearest;
     const spread = moments.deviation + p.tailSlack * Math.abs(x - moments.mean);
-    this.radius = Math.max(p.radius * spread, resolution);
+    this.radius = Math.max(p.radius * spread, FLOOR_STEPS * resolution);
     const distance = Math.abs(x - this.nearest);
     if (first || distance > this.radius) prototypes.insert(x, now);
     else prototypes.touch(now);
