@@ -95,13 +95,11 @@ export class Baseline {
     const scalars = 5;
     const length = scalars + tables.reduce((sum, table) => sum + table.length, 0);
     if (saved.length !== length) throw new RangeError(`baseline of ${saved.length} numbers, not ${length}`);
-    [this.recent, this.readings, this.recentError, this.dayError, this.weekError] = saved as unknown as [
-      number,
-      number,
-      number,
-      number,
-      number,
-    ];
+    this.recent = saved[0]!;
+    this.readings = saved[1]!;
+    this.recentError = saved[2]!;
+    this.dayError = saved[3]!;
+    this.weekError = saved[4]!;
     let at = scalars;
     for (const table of tables) {
       table.set(saved.subarray(at, at + table.length));

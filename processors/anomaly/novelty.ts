@@ -10,7 +10,7 @@
  * The largest of the three is held against one limit, which starts high, falls as 1 / readings, rises for a while
  * after an alarm, and carries a small lasting rise per alarm that fades at `alarmsPerThousand`.
  *
- * Guarantees: strictly online; state under 5 KiB; scaling and shifting the series changes no score beyond rounding; no
+ * Guarantees: strictly online; state under 6 KB; scaling and shifting the series changes no score beyond rounding; no
  * alarm in the first `warmupReadings` nor within `holdReadings` after an alarm (an alarm is an onset, not a state).
  *
  * Sources: vigilance radius around prototypes: fuzzy adaptive resonance (Carpenter, Grossberg, Rosen 1991; applied to
