@@ -3,6 +3,7 @@
  */
 import { renameSync } from "node:fs";
 import { join } from "node:path";
+import { openKafkaCheckpoints } from "../adapters/checkpoint/kafka/index.js";
 import { outputsThenCheckpoint } from "../adapters/checkpoint/outputs-first.js";
 import { openEmbeddedLog } from "../adapters/log/embedded/index.js";
 import { openKafkaLog } from "../adapters/log/kafka/index.js";
@@ -40,26 +41,42 @@ export interface State {
   close(): Promise<void>;
 }
 
-/** @throws SluiceError STATE_CORRUPT, STORE_UNAVAILABLE */
+/**
+ * State goes where the log is: beside the embedded log, or into changelogs on Kafka. Only the embedded pair of store
+ * and state commits in one transaction; otherwise outputs are written first.
+ * @throws SluiceError STATE_CORRUPT, STORE_UNAVAILABLE
+ */
 export function openState({ config, logger, registry }: Plumbing, log: Log): State {
-  const embedded = openEmbeddedState({
-    dir: stateDir(config),
-    logger,
-    ...(registry && { registry }),
-  });
-  if (config.store === "embedded") return embedded;
-  const store = openStore({ config, logger, ...(registry && { registry }) });
-  const checkpoints = outputsThenCheckpoint(embedded.checkpoints, store, {
-    onRejected: (rows) => deadLetterRows(log, rows, systemClock.now()),
-  });
+  const metered = { logger, ...(registry && { registry }) };
+  const needsEmbedded = config.log === "embedded" || config.store === "embedded";
+  const embedded = needsEmbedded ? openEmbeddedState({ dir: stateDir(config), ...metered }) : undefined;
+  if (embedded && config.log === "embedded" && config.store === "embedded") return embedded;
+  const store = config.store === "embedded" ? embedded!.store : openStore({ config, ...metered });
+  const inner = config.log === "embedded" ? embedded!.checkpoints : openKafkaState({ config, ...metered });
   return {
     store,
-    checkpoints,
+    checkpoints: outputsThenCheckpoint(inner, store, {
+      onRejected: (rows) => deadLetterRows(log, rows, systemClock.now()),
+    }),
     close: async () => {
+      await inner.close();
       await store.close();
-      await embedded.close();
+      await embedded?.close();
     },
   };
+}
+
+function openKafkaState({ config, logger, registry }: Plumbing): Checkpoints {
+  const { brokers, clientId, replicationFactor } = config.kafka;
+  const copies = replicationFactor === null ? {} : { replicationFactor };
+  return openKafkaCheckpoints({
+    brokers,
+    clientId,
+    clock: systemClock,
+    logger,
+    ...copies,
+    ...(registry && { registry }),
+  });
 }
 
 /**
