@@ -112,7 +112,10 @@ export class Processor {
 
   async #subscribe(): Promise<void> {
     const { log, group } = this.#options;
-    this.#subscription = await log.subscribe(group, TOPICS.readings, this.#handler());
+    const subscription = await log.subscribe(group, TOPICS.readings, this.#handler());
+    // Closed meanwhile: nobody else would end this one.
+    if (this.#stop.signal.aborted) return subscription.close();
+    this.#subscription = subscription;
     this.#failure = undefined;
   }
 
