@@ -88,6 +88,9 @@ export interface Stats {
   duplicates: number;
   late: number;
   uncommitted: number;
+  /** Open MQTT connections, and messages not acked yet. */
+  connections: number;
+  inFlight: number;
 }
 
 export function stats(sluice: Sluice): Promise<Stats> {

@@ -210,9 +210,13 @@ export class Sluice {
     return JSON.parse(text) as T;
   }
 
-  /** The last lines of stdout and stderr, over all restarts. */
+  /** The last lines of stdout and stderr, over all restarts; of each line what a person reads. */
   tail(lines = 40): string {
-    return (this.#output.stderr + this.#output.stdout).trimEnd().split("\n").slice(-lines).join("\n");
+    const all = (this.#output.stderr + this.#output.stdout).trimEnd().split("\n");
+    return all
+      .slice(-lines)
+      .map((line) => line.slice(0, 400))
+      .join("\n");
   }
 }
 
