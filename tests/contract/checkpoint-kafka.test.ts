@@ -8,7 +8,6 @@ import { changelogTopic } from "../../adapters/checkpoint/kafka/entries.js";
 import { type KafkaCheckpoints, openKafkaCheckpoints } from "../../adapters/checkpoint/kafka/index.js";
 import { type Child, startChild } from "../../adapters/checkpoint/kafka/testing/child.js";
 import { intrude } from "../../adapters/checkpoint/kafka/testing/intruder.js";
-import { outputsThenCheckpoint } from "../../adapters/checkpoint/outputs-first.js";
 import { openKafkaLog } from "../../adapters/log/kafka/index.js";
 import {
   missingForKafka,
@@ -17,11 +16,12 @@ import {
   withAdmin,
 } from "../../adapters/log/kafka/testing/broker.js";
 import { EMPTY_BATCH } from "../../adapters/store/batch.js";
-import { hasCode } from "../../contracts/errors.js";
+import { hasCode, SluiceError } from "../../contracts/errors.js";
 import type { RestoredTask, TaskId } from "../../contracts/ports/checkpoint.js";
 import { systemClock } from "../../runtime/clock.js";
 import { createLogger } from "../../runtime/logger.js";
 import { checkpointContractSuite } from "../../testkit/contracts/checkpoint-suite.js";
+import { summary } from "../../testkit/contracts/store-suite.js";
 import { MemoryStateData, MemoryStore } from "../../testkit/memory-state.js";
 
 const missing = missingForKafka();
@@ -41,7 +41,7 @@ async function openSuite() {
   const { brokers, broker } = await start();
   const store = new MemoryStore(new MemoryStateData());
   const open = (clientId: string) =>
-    outputsThenCheckpoint(openKafkaCheckpoints({ brokers, clientId, clock: systemClock, logger }), store, {
+    openKafkaCheckpoints({ brokers, clientId, clock: systemClock, logger }).withOutputs(store, {
       onRejected: async () => assert.fail("the memory store refuses nothing"),
     });
   const [checkpoints, rival] = [open("contract"), open("rival")];
@@ -186,6 +186,49 @@ function ownershipTests(): void {
     const restored = await kafka.open().restore(task);
     assert.equal(restored.offset, 2);
     assert.deepEqual(contents(restored), { a: "1", b: "2" });
+  });
+
+  it("keeps the outputs of an owner that was replaced out of the store", async () => {
+    const task = kafka.task();
+    const data = new MemoryStateData();
+    const [old, next] = [kafka.open(), kafka.open()].map((checkpoints) =>
+      checkpoints.withOutputs(new MemoryStore(data), { onRejected: async () => {} }),
+    );
+    const outputs = (readings: number) => ({ ...EMPTY_BATCH, devices: [summary("d", { readings })] });
+    await old!.restore(task);
+    await old!.commit(task, change(1, {}), outputs(1));
+    await next!.restore(task);
+    await next!.commit(task, change(3, {}), outputs(3));
+    await assert.rejects(old!.commit(task, change(2, {}), outputs(2)), fenced);
+    assert.equal(data.devices.get("d")?.readings, 3);
+  });
+
+  it("commits no state while the store does not take the outputs", async () => {
+    const task = kafka.task();
+    const checkpoints = kafka.open();
+    const away = new SluiceError("STORE_UNAVAILABLE", "away");
+    let failures = 2;
+    let writes = 0;
+    const store = {
+      write: async () => {
+        if (failures-- > 0) throw away;
+        writes++;
+        return [];
+      },
+    };
+    const both = checkpoints.withOutputs(store, { onRejected: async () => {} });
+    const outputs = { ...EMPTY_BATCH, devices: [summary("d")] };
+    await both.restore(task);
+    await both.commit(task, change(1, { a: "1" }), EMPTY_BATCH);
+    for (let i = 0; i < 2; i++) {
+      await assert.rejects(both.commit(task, change(2, { a: "2" }), outputs), (error) => error === away);
+    }
+    assert.equal((await kafka.open().restore(task)).offset, 1);
+    const restored = await both.restore(task);
+    assert.deepEqual([restored.offset, contents(restored)], [1, { a: "1" }]);
+    await both.commit(task, change(2, { a: "2" }), outputs);
+    assert.equal(writes, 1);
+    assert.equal((await kafka.open().restore(task)).offset, 2);
   });
 
   it("frees a released task, and takes it up again", async () => {

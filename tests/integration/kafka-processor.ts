@@ -1,5 +1,6 @@
 /**
- * A processor process with its state in Kafka and its rollups in a file of its own, one JSON line each.
+ * A processor process with its state in Kafka. Its rollups go to the end of a file that all processors share, one JSON
+ * line each: a store in which the last write wins.
  *
  *     kafka-processor <brokers> <group> <file>
  *
@@ -7,7 +8,6 @@
  */
 import { open } from "node:fs/promises";
 import { openKafkaCheckpoints } from "../../adapters/checkpoint/kafka/index.js";
-import { outputsThenCheckpoint } from "../../adapters/checkpoint/outputs-first.js";
 import { openKafkaLog } from "../../adapters/log/kafka/index.js";
 import { DEFAULT_RESOLUTIONS } from "../../contracts/window.js";
 import type { TaskCounters } from "../../processors/engine/counters.js";
@@ -42,14 +42,14 @@ const store = {
     return [];
   },
 };
-const checkpoints = outputsThenCheckpoint(openKafkaCheckpoints({ ...connection, registry }), store, {
+const checkpoints = openKafkaCheckpoints({ ...connection, registry }).withOutputs(store, {
   onRejected: async () => {},
 });
 let commits = 0;
 const processor = new Processor({
   ...{ log, checkpoints, logger, registry, group, clock: systemClock },
   operator: { resolutions: DEFAULT_RESOLUTIONS, allowedLatenessMs: 3_600_000, rules: [] },
-  ...{ commitIntervalMs: 500, maxRecordsPerCommit: 100_000, maxDevicesInMemory: 10 },
+  ...{ commitIntervalMs: 1_000, maxRecordsPerCommit: 100_000, maxDevicesInMemory: 10 },
   onCommit: () => {
     commits++;
   },

@@ -4,16 +4,17 @@
  *
  * Guarantees: state and input offset commit in one transaction, all or nothing. `restore` takes ownership: a commit
  * by an earlier owner is refused with FENCED and writes nothing (see task-changelog.ts). Outputs are the store's
- * business: wrap this with `outputsThenCheckpoint`.
+ * business: see {@link KafkaCheckpoints.withOutputs}.
  */
 import { SluiceError } from "../../../contracts/errors.js";
 import type { Checkpoint, Checkpoints, RestoredTask, TaskId } from "../../../contracts/ports/checkpoint.js";
 import type { Clock } from "../../../contracts/ports/clock.js";
-import type { StoreBatch } from "../../../contracts/ports/store.js";
+import type { Store, StoreBatch } from "../../../contracts/ports/store.js";
 import type { Logger } from "../../../runtime/logger.js";
 import type { Registry } from "../../../runtime/metrics.js";
 import { type ChangelogOptions, KafkaChangelogs } from "../../log/kafka/changelog.js";
 import { isEmptyBatch } from "../../store/batch.js";
+import type { OutputsFirstOptions } from "../outputs-first.js";
 import { type CheckpointMetrics, checkpointMetrics } from "./metrics.js";
 import { type RestoreProgress, TaskChangelog } from "./task-changelog.js";
 
@@ -70,13 +71,33 @@ export class KafkaCheckpoints implements Checkpoints {
   }
 
   /**
+   * These checkpoints together with the store that takes the outputs. The order of a commit is: state entries to the
+   * broker, which refuses them from an owner that was replaced; outputs to the store; then the state is committed. So a
+   * crash repeats outputs (upserts of absolute values, INV-5) and loses none, and an owner that was replaced does not
+   * overwrite the outputs of the next one, unless it is frozen between the first step and the second.
+   */
+  withOutputs(store: Pick<Store, "write">, { onRejected }: OutputsFirstOptions): Checkpoints {
+    return {
+      restore: (task) => this.restore(task),
+      commit: async (task, checkpoint, outputs) => {
+        this.#assertOpen();
+        await this.#task(task).commit(checkpoint, async () => {
+          const rejected = isEmptyBatch(outputs) ? [] : await store.write(outputs);
+          if (rejected.length > 0) await onRejected(rejected);
+        });
+      },
+      discard: (task) => this.discard(task),
+      close: () => this.close(),
+    };
+  }
+
+  /**
    * `outputs` must be empty.
    * @throws SluiceError LOG_UNAVAILABLE (the outcome is unknown; repeat it), FENCED, LOG_RECORD_TOO_LARGE
    */
   async commit(task: TaskId, checkpoint: Checkpoint, outputs: StoreBatch): Promise<void> {
     this.#assertOpen();
-    if (!isEmptyBatch(outputs))
-      throw new TypeError("checkpoints on Kafka take no outputs: write them to the store");
+    if (!isEmptyBatch(outputs)) throw new TypeError("checkpoints on Kafka take no outputs: see withOutputs");
     await this.#task(task).commit(checkpoint);
   }
 

@@ -77,10 +77,11 @@ export class TaskChangelog {
     return this.#mutex.run(() => this.#restore());
   }
 
-  commit({ offset, state }: Checkpoint): Promise<void> {
+  /** `writeOutputs` runs once it is sure that the task was ours, and before the commit. It may run several times. */
+  commit({ offset, state }: Checkpoint, writeOutputs?: () => Promise<void>): Promise<void> {
     return this.#mutex.run(async () => {
       const entries = Array.from(state, ([key, value]) => stateEntry(key, value));
-      await this.#write([...entries, checkpointEntry(offset)]);
+      await this.#write([...entries, checkpointEntry(offset)], writeOutputs);
       this.#state.commit(offset, state);
     });
   }
@@ -200,12 +201,12 @@ export class TaskChangelog {
   }
 
   /** Writes in one transaction, or not at all. @throws SluiceError FENCED, LOG_UNAVAILABLE (outcome unknown) */
-  async #write(entries: readonly ChangelogEntry[]): Promise<void> {
+  async #write(entries: readonly ChangelogEntry[], beforeCommit?: () => Promise<void>): Promise<void> {
     for (let attempt = 1; ; attempt++) {
       if (this.#owner === undefined) throw this.#takenOver("by another processor, or never restored");
       try {
         if (this.#producer === undefined) await this.#resume();
-        this.#checked = Math.max(this.#checked, await this.#producer!.write(entries));
+        this.#checked = Math.max(this.#checked, await this.#producer!.write(entries, beforeCommit));
         return;
       } catch (error) {
         await this.#dropProducer();

@@ -30,8 +30,11 @@ export interface TransactionalOptions {
   partition: number;
 }
 
-/** An open transaction hides all that follows it: if nobody takes over, the broker aborts it after this time. */
-const TRANSACTION_TIMEOUT_MS = 60_000;
+/**
+ * The broker aborts what is open for longer. Long, since a slow store is waited for in a transaction; nobody waits for
+ * it in vain, since whoever takes over aborts it at once.
+ */
+const TRANSACTION_TIMEOUT_MS = 300_000;
 const ACK_TIMEOUT_MS = 10_000;
 /** The first wait is short: right after a commit the broker asks to wait until its markers are written. */
 const RETRY = { retries: 9, initialRetryTime: 20, maxRetryTime: 1_000, factor: 0.2, multiplier: 2 };
@@ -83,28 +86,17 @@ export class TransactionalProducer {
   }
 
   /**
-   * Writes the entries in one transaction. After an error nobody knows whether they were committed.
+   * Writes the entries in one transaction. `beforeCommit` runs between the two: the entries are with the broker, so
+   * this producer was not fenced until then, and nobody sees them yet. When it fails, they are not committed.
+   * After an error of Kafka's nobody knows whether they were.
    * @returns an offset such that everything before it was written by this call or earlier
-   * @throws SluiceError FENCED (the epoch has passed), LOG_UNAVAILABLE
+   * @throws SluiceError FENCED (the epoch has passed), LOG_UNAVAILABLE; whatever `beforeCommit` throws
    */
-  async write(entries: readonly ChangelogEntry[]): Promise<Offset> {
-    try {
-      const transaction = this.#next ?? (await this.#producer.transaction());
-      this.#next = undefined;
-      let end = 0;
-      for (const messages of sends(entries, this.#options.clock.now())) {
-        const [sent] = await transaction.sendBatch({
-          acks: -1,
-          timeout: ACK_TIMEOUT_MS,
-          topicMessages: [{ topic: this.#options.topic, messages }],
-        });
-        end = Number(sent?.baseOffset) + messages.length;
-      }
-      await transaction.commit();
-      return end;
-    } catch (error) {
-      throw this.#explain(error);
-    }
+  async write(entries: readonly ChangelogEntry[], beforeCommit?: () => Promise<void>): Promise<Offset> {
+    const { transaction, end } = await this.#explained(() => this.#send(entries));
+    await beforeCommit?.();
+    await this.#explained(() => transaction.commit());
+    return end;
   }
 
   async close(): Promise<void> {
@@ -132,6 +124,29 @@ export class TransactionalProducer {
         if (!aborting || clock.monotonicMs() - startedMs > INIT_LIMIT_MS) throw error;
         await clock.sleep(INIT_POLL_MS);
       }
+    }
+  }
+
+  async #send(entries: readonly ChangelogEntry[]): Promise<{ transaction: Transaction; end: Offset }> {
+    const transaction = this.#next ?? (await this.#producer.transaction());
+    this.#next = undefined;
+    let end = 0;
+    for (const messages of sends(entries, this.#options.clock.now())) {
+      const [sent] = await transaction.sendBatch({
+        acks: -1,
+        timeout: ACK_TIMEOUT_MS,
+        topicMessages: [{ topic: this.#options.topic, messages }],
+      });
+      end = Number(sent?.baseOffset) + messages.length;
+    }
+    return { transaction, end };
+  }
+
+  async #explained<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      throw this.#explain(error);
     }
   }
 
