@@ -8,9 +8,13 @@ export interface ProcessorMetrics {
   commitSeconds: Histogram;
   commitRetries: Counter;
   rowsCommitted: Counter<"kind">;
+  eventToStoreSeconds: Histogram;
+  ingestToStoreSeconds: Histogram;
   recordsLost: Counter;
   restoreSeconds: Histogram;
 }
+
+const TO_STORE_BUCKETS_SECONDS = [0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 30, 60, 300, 900, 3_600, 86_400];
 
 const RECORD_ENDS = ["counted", "duplicates", "late", "poison"] as const;
 
@@ -80,6 +84,18 @@ export function processorMetrics(
       name: "sluice_processor_rows_committed_total",
       help: "Rows written to the store",
       labelNames: ["kind"],
+      registers,
+    }),
+    eventToStoreSeconds: new Histogram({
+      name: "sluice_processor_event_to_store_seconds",
+      help: "From the event time of a device's latest reading (its own clock) to the commit, once per device and commit",
+      buckets: TO_STORE_BUCKETS_SECONDS,
+      registers,
+    }),
+    ingestToStoreSeconds: new Histogram({
+      name: "sluice_processor_ingest_to_store_seconds",
+      help: "From the arrival of a device's latest reading to the commit, once per device and commit",
+      buckets: TO_STORE_BUCKETS_SECONDS,
       registers,
     }),
     recordsLost: new Counter({

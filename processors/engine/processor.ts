@@ -207,6 +207,12 @@ export class Processor {
     for (const kind of ["rollups", "alerts", "devices"] as const) {
       this.#metrics.rowsCommitted.inc({ kind }, committed[kind].length);
     }
+    const now = clock.now();
+    for (const { lastTs, lastIngestTs } of committed.devices) {
+      // A device's clock may be ahead, by up to ingest.maxClockSkew.
+      this.#metrics.eventToStoreSeconds.observe(Math.max(0, now - lastTs) / 1000);
+      this.#metrics.ingestToStoreSeconds.observe(Math.max(0, now - lastIngestTs) / 1000);
+    }
     onCommit?.(committed);
   }
 
