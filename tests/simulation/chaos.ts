@@ -102,6 +102,9 @@ function foreignReading({ rng, clock }: World): string {
   return JSON.stringify(record);
 }
 
+/** More events than this in one world show nothing new, and some worlds would never get anything done. */
+const MAX_EVENTS = 12;
+
 /** Lets `kinds` of events happen about every `meanMs` until told to stop. */
 export async function chaos(
   world: World,
@@ -110,7 +113,7 @@ export async function chaos(
   running: () => boolean,
 ): Promise<void> {
   const { rng, clock } = world;
-  while (running()) {
+  for (let events = 0; events < MAX_EVENTS && running(); events++) {
     await clock.sleep(1 + rng.int(2 * meanMs));
     const kind = rng.pick(kinds);
     world.faults.add(kind);
