@@ -5,11 +5,11 @@ import type { FleetProgress } from "./fleet.js";
 import type { Latency } from "./latency.js";
 import type { VerifyReport } from "./verify.js";
 
-type Row = [name: string, value: string, note?: string];
+export type Row = [name: string, value: string, note?: string];
 
 /** The report as text, without colours. Ends with a line break. */
 export function renderReport(report: VerifyReport): string {
-  const lines = [...table(rows(report))];
+  const lines = [...table(reportRows(report))];
   const reasons = Object.entries(report.byReason);
   if (reasons.length > 0) {
     lines.push(
@@ -19,7 +19,9 @@ export function renderReport(report: VerifyReport): string {
       ),
     );
   }
-  lines.push("", ...details(report));
+  const details = reportDetails(report);
+  if (details.length > 0) lines.push("", ...details);
+  lines.push("");
   lines.push(report.ok ? "OK: log, rollups and counters agree with the ledger" : "NOT OK:");
   for (const problem of report.problems) lines.push(`  - ${problem}`);
   return `${lines.join("\n")}\n`;
@@ -37,7 +39,8 @@ export function renderProgress(progress: FleetProgress): string {
   return `${seconds} s  ${connected} connected  ${sent} sent  ${acked} acked  ${inFlight} in flight  ${errors} errors`;
 }
 
-function rows(r: VerifyReport): Row[] {
+/** The verdict line by line: name, value, remark. */
+export function reportRows(r: VerifyReport): Row[] {
   return [
     ["sent", `${r.sent}`, `${r.sends} publishes with re-sends`],
     ["acked", `${r.acked}`],
@@ -85,7 +88,8 @@ function latencyRow(name: string, latency: Latency): Row {
   return [name, `${p50} ms`, `p50; p90 ${p90}, p99 ${p99}, p99.9 ${p999}, max ${max}`];
 }
 
-function details(report: VerifyReport): string[] {
+/** What was found wrong, the first of each kind, a line each. */
+export function reportDetails(report: VerifyReport): string[] {
   const time = (ms: number) => new Date(ms).toISOString();
   const lines = [
     ...report.lostFirst.map(({ device, seq, ts }) =>
@@ -102,7 +106,7 @@ function details(report: VerifyReport): string[] {
       return `rollup ${device} ${metric} ${time(start)}: ledger ${side(expected)}; store ${side(actual)}`;
     }),
   ];
-  return lines.length > 0 ? [...lines, ""] : [];
+  return lines;
 }
 
 function table(rows: readonly Row[]): string[] {

@@ -5,79 +5,79 @@
 
 import type { Command } from "commander";
 import { SluiceError } from "../../contracts/errors.js";
+import type { Log } from "../../contracts/ports/log.js";
 import { parseDurationMs } from "../../contracts/window.js";
+import { ANOMALY_KINDS } from "../../device-sim/anomalies.js";
 import { takeBaseline } from "../../device-sim/baseline.js";
 import { runFleet } from "../../device-sim/fleet.js";
-import { HttpStore } from "../../device-sim/http-store.js";
 import { simOptionsSchema } from "../../device-sim/options.js";
-import { renderProgress, renderReport, reportJson } from "../../device-sim/report.js";
-import { verifyLedger } from "../../device-sim/verify.js";
+import { renderProgress } from "../../device-sim/report.js";
 import { systemClock } from "../../runtime/clock.js";
 import type { Config } from "../../runtime/config/schema.js";
 import { createLogger } from "../../runtime/logger.js";
-import { Progress, printLine } from "../output.js";
+import { Progress } from "../output.js";
 import { withSettings } from "../settings.js";
 import { withLog } from "../with-log.js";
 import { stopSignal } from "./serve.js";
+import { apiOf, judge, simVerifyCommand, type VerdictFlags, verdictOptions } from "./sim-verify.js";
 
 export function simCommand(program: Command): void {
-  withSettings(
-    program
-      .command("sim")
-      .description(
-        "run simulated devices against a running Sluice and verify that nothing was lost or counted twice",
-      )
-      .option("--devices <n>", "simulated devices", "10")
-      .option(
-        "--rate <r>",
-        "readings per second of each device; 0: as fast as acks allow, with made-up event times",
-        "1",
-      )
-      .option("--duration <s>", "seconds (or 90s, 5m) to send; with --rate 0: event time covered", "60")
-      .option("--step <s>", "with --rate 0: event time between two readings of a device", "1")
-      .option("--seed <n>", "same seed, same readings", "1")
-      .option("--qos <n>", "0, 1 or 2", "1")
-      .option("--window <n>", "messages a device has in flight at most", "20")
-      .option("--ramp <s>", "seconds over which devices connect", "0")
-      .option("--prefix <text>", "start of every device id; unique by default")
-      .option("--duplicates <f>", "fraction of acked messages that are sent again", "0")
-      .option("--reordered <f>", "fraction of readings overtaken by later ones", "0")
-      .option("--malformed <f>", "malformed messages per reading", "0")
-      .option("--late <f>", "fraction of readings uploaded late", "0")
-      .option("--cuts <f>", "fraction of readings after which the connection is cut", "0")
-      .option("--anomalies <n>", "devices that get a labelled anomaly", "0")
-      .option("--ledger <file>", "keep the ledger in this file")
-      .option("--url <url>", "MQTT address; default from the configuration")
-      .option("--api <url>", "HTTP address; default from the configuration")
-      .option("--json", "print the verdict as one JSON document"),
-  ).action((_options, command: Command) =>
-    withLog(command, (log, config) => run(command.opts(), log, config)),
+  const sim = program
+    .command("sim")
+    .description(
+      "run simulated devices against a running Sluice and verify that nothing was lost or counted twice",
+    )
+    // Flags behind a subcommand are the subcommand's.
+    .enablePositionalOptions();
+  withSettings(verdictOptions(fleetOptions(sim))).action((_options, command: Command) =>
+    withLog(command, (log, config) => run(command.opts(), command.opts(), log, config)),
   );
+  simVerifyCommand(sim);
+}
+
+function fleetOptions(sim: Command): Command {
+  return sim
+    .option("--devices <n>", "simulated devices", "10")
+    .option(
+      "--rate <r>",
+      "readings per second of each device; 0: as fast as acks allow, with made-up event times",
+      "1",
+    )
+    .option("--duration <s>", "seconds (or 90s, 5m) to send; with --rate 0: event time covered", "60")
+    .option("--step <s>", "with --rate 0: event time between two readings of a device", "1")
+    .option("--seed <n>", "same seed, same readings", "1")
+    .option("--qos <n>", "0, 1 or 2", "1")
+    .option("--window <n>", "messages a device has in flight at most", "20")
+    .option("--ramp <s>", "seconds over which devices connect", "0")
+    .option("--drain <s>", "give up when nothing was acked for so long after everything was due", "30")
+    .option("--prefix <text>", "start of every device id; unique by default")
+    .option("--duplicates <f>", "fraction of acked messages that are sent again", "0")
+    .option("--reordered <f>", "fraction of readings overtaken by later ones", "0")
+    .option("--malformed <f>", "malformed messages per reading", "0")
+    .option("--late <f>", "fraction of readings uploaded late", "0")
+    .option("--cuts <f>", "fraction of readings after which the connection is cut", "0")
+    .option("--anomalies <n>", "devices that get a labelled anomaly", "0")
+    .option("--anomaly-kinds <list>", `taken in turn: ${ANOMALY_KINDS.join(",")}`)
+    .option("--ledger <file>", "keep the ledger in this file")
+    .option("--url <url>", "MQTT address; default from the configuration");
 }
 
 async function run(
   options: Record<string, string>,
-  log: Parameters<typeof takeBaseline>[0]["log"] & Parameters<typeof verifyLedger>[0]["log"],
+  flags: VerdictFlags,
+  log: Log,
   config: Config,
 ): Promise<void> {
-  const store = new HttpStore(options.api ?? `http://${config.http.host}:${config.http.port}`);
-  const stats = () => store.stats();
-  const stop = stopSignal();
+  const store = apiOf(flags, config);
   const progress = new Progress();
-  const baseline = await takeBaseline({ log, stats });
-  const fleet = await runFleet({
+  const baseline = await takeBaseline({ log, stats: () => store.stats() });
+  const { ledger } = await runFleet({
     ...simOptions(options, config),
-    ...{ clock: systemClock, logger: createLogger("warn"), baseline, signal: stop },
+    ...{ clock: systemClock, logger: createLogger("warn"), baseline, signal: stopSignal() },
     onProgress: (state) => progress.show(renderProgress(state)),
   });
-  const report = await verifyLedger({
-    ...{ ledger: fleet.ledger, log, store, stats, clock: systemClock },
-    onProgress: (step) => progress.show(step),
-  });
   progress.clear();
-  printLine(options.json ? reportJson(report) : renderReport(report));
-  if (report.ok) return;
-  throw new SluiceError("LEDGER_MISMATCH", "what the fleet sent and what Sluice holds differ");
+  await judge(ledger, log, config, flags);
 }
 
 function simOptions(options: Record<string, string>, config: Config) {
@@ -92,6 +92,7 @@ function simOptions(options: Record<string, string>, config: Config) {
     qos: number("qos"),
     window: number("window"),
     rampMs: milliseconds(options.ramp!),
+    drainMs: milliseconds(options.drain!),
     ...(options.prefix !== undefined && { prefix: options.prefix }),
     faults: {
       duplicates: number("duplicates"),
@@ -101,6 +102,7 @@ function simOptions(options: Record<string, string>, config: Config) {
       cuts: number("cuts"),
     },
     anomalies: number("anomalies"),
+    ...(options.anomalyKinds !== undefined && { anomalyKinds: options.anomalyKinds.split(",") }),
     ...(options.ledger !== undefined && { ledgerPath: options.ledger }),
   });
   if (parsed.success) return parsed.data;
