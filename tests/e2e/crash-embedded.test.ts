@@ -4,7 +4,7 @@
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { embeddedLog } from "./clients.js";
-import { assertAllCounted, type RunningFleet, startFleet } from "./fleet.js";
+import { assertAllCounted, assertReconciled, type RunningFleet, startFleet } from "./fleet.js";
 import { type Sluice, Workspace } from "./harness.js";
 
 const FAULTS = { duplicates: 0.02, reordered: 0.02, malformed: 0.01, late: 0.02, cuts: 0.002 };
@@ -30,6 +30,7 @@ test(`sluice up killed ${KILLS} times under a faulty fleet`, async (t) => {
   const fleet = await startFleet(space, log, sluice.mqttUrl, LOAD);
   await crashLoop(fleet, [sluice], KILLS);
   await assertAllCounted(fleet, { log, gateway: sluice, rollups: sluice });
+  await assertReconciled(space);
 });
 
 test("gateway and processor as two processes, each killed twice under load", async (t) => {
@@ -40,4 +41,5 @@ test("gateway and processor as two processes, each killed twice under load", asy
   const fleet = await startFleet(space, log, gateway.mqttUrl, LOAD);
   await crashLoop(fleet, [gateway, processor], KILLS);
   await assertAllCounted(fleet, { log, gateway, rollups: processor });
+  await assertReconciled(space);
 });

@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { stats } from "./clients.js";
-import { assertAllCounted, assertVerdict, reportOf, startFleet } from "./fleet.js";
+import { assertAllCounted, assertReconciled, assertVerdict, reportOf, startFleet } from "./fleet.js";
 import { needs, Workspace } from "./harness.js";
 import { KAFKA_NEEDS, Kafka } from "./kafka.js";
 
@@ -39,6 +39,7 @@ test("100,000 readings of 200 devices through Kafka, then kill -9 of Sluice and 
     await sluice.start();
     await fleet.progressed(500);
     await assertAllCounted(fleet, { log, gateway: sluice, rollups: sluice, logFailed: true });
+    await assertReconciled(space, kafka.env);
   });
 });
 
@@ -55,4 +56,5 @@ test("three brokers, one killed and restarted under load: acks go on without it"
   await kafka.restart(2);
   await fleet.progressed(500);
   await assertAllCounted(fleet, { log, gateway: sluice, rollups: sluice, logFailed: true });
+  await assertReconciled(space, kafka.env);
 });

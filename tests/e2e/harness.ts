@@ -190,6 +190,15 @@ export class Sluice {
     return this.#end("SIGTERM");
   }
 
+  /** Stops the process in its tracks until {@link thaw}: what a machine that hangs looks like to the others. */
+  freeze(): void {
+    this.#child?.kill("SIGSTOP");
+  }
+
+  thaw(): void {
+    this.#child?.kill("SIGCONT");
+  }
+
   async #end(signal: NodeJS.Signals): Promise<number | null> {
     const child = this.#child;
     if (!child || !this.running) return child?.exitCode ?? null;
