@@ -236,13 +236,15 @@ test("paced readings are due at their event time, spread over the ramp, and prog
 test("a simulator that is killed leaves a ledger with everything the broker saw", () =>
   withBroker(async (broker) => {
     const path = join(dir, "killed.ledger");
+    const compiled = import.meta.url.endsWith(".js");
+    const module = (name: string) => JSON.stringify(`./${name}.${compiled ? "js" : "ts"}`);
     const code = `
-      const { runFleet } = await import("./device-sim/fleet.ts");
-      const { systemClock: clock } = await import("./runtime/clock.ts");
-      const { createLogger } = await import("./runtime/logger.ts");
+      const { runFleet } = await import(${module("device-sim/fleet")});
+      const { systemClock: clock } = await import(${module("runtime/clock")});
+      const { createLogger } = await import(${module("runtime/logger")});
       await runFleet({ url: "${broker.url}", devices: 20, ratePerDevice: 0, durationMs: 86_400_000,
         ledgerPath: ${JSON.stringify(path)}, clock, logger: createLogger("silent") });`;
-    const args = ["--import", "tsx", "--input-type=module", "-e", code];
+    const args = [...(compiled ? [] : ["--import", "tsx"]), "--input-type=module", "-e", code];
     const simulator = spawn(process.execPath, args, {
       cwd: join(import.meta.dirname, ".."),
       stdio: "inherit",

@@ -17,6 +17,7 @@ import { createLogger } from "../../runtime/logger.js";
 import { createRegistry } from "../../runtime/metrics.js";
 import { checkpointContractSuite } from "../../testkit/contracts/checkpoint-suite.js";
 import { alert, rollup, storeContractSuite, summary } from "../../testkit/contracts/store-suite.js";
+import { scriptCommand } from "../../testkit/script-command.js";
 
 const logger = createLogger("error");
 const dirs: string[] = [];
@@ -243,8 +244,7 @@ function startWriter(
   device: string,
   prefix = "exec",
 ): ChildProcess {
-  const script = new URL("./store-embedded-writer.ts", import.meta.url).pathname;
-  const args = [process.execPath, "--import", "tsx", script, dir, what, device];
+  const args = [...scriptCommand(import.meta.url, "store-embedded-writer"), dir, what, device];
   return spawn("sh", ["-c", `${prefix} "$0" "$@"`, ...args], { stdio: ["ignore", "pipe", "ignore"] });
 }
 

@@ -3,10 +3,7 @@
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
-
-/** Compiled tests start compiled scripts. */
-const EXTENSION = import.meta.url.endsWith(".ts") ? ".ts" : ".js";
+import { scriptCommand } from "../../../../testkit/script-command.js";
 
 export interface Child {
   readonly process: ChildProcess;
@@ -20,9 +17,8 @@ export interface Child {
 
 /** Starts the script `name` (without extension) beside the module at `base`. Its stderr is ours. */
 export function startChild(base: string, name: string, args: readonly string[]): Child {
-  const script = fileURLToPath(new URL(`./${name}${EXTENSION}`, base));
-  const loader = EXTENSION === ".ts" ? ["--import", "tsx"] : [];
-  const child = spawn(process.execPath, [...loader, script, ...args], {
+  const [command, ...script] = scriptCommand(base, name);
+  const child = spawn(command, [...script, ...args], {
     stdio: ["ignore", "pipe", "inherit"],
   });
   const lines: string[] = [];

@@ -7,13 +7,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { TestContext } from "node:test";
-import { fileURLToPath } from "node:url";
 import type { LogRecord } from "../../../../contracts/ports/log.js";
 import { systemClock } from "../../../../runtime/clock.js";
 import { createLogger } from "../../../../runtime/logger.js";
+import { scriptCommand } from "../../../../testkit/script-command.js";
 import { type EmbeddedLog, type EmbeddedLogOptions, openEmbeddedLog } from "../index.js";
-
-const CHILD = fileURLToPath(new URL("./child.ts", import.meta.url));
 
 export async function tempDir(t: TestContext): Promise<string> {
   const dir = await mkdtemp(join(tmpdir(), "sluice-log-"));
@@ -62,7 +60,7 @@ export interface Child {
  * @param shell shell text to run before it in the same process (limits)
  */
 export function startChild(t: TestContext, args: string[], shell?: string): Child {
-  const command = [process.execPath, "--import", "tsx", CHILD, ...args];
+  const command = [...scriptCommand(import.meta.url, "child"), ...args];
   const started =
     shell === undefined
       ? spawn(command[0]!, command.slice(1), { stdio: ["pipe", "pipe", "inherit"] })
