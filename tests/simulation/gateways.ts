@@ -51,6 +51,11 @@ export class Gateways {
     return this.#machines.length;
   }
 
+  /** True when no gateway has anything left to append. */
+  idle(): boolean {
+    return this.#machines.every(({ gateway }) => !gateway || gateway.bridge.waiting === 0);
+  }
+
   /** Adds a machine and starts a gateway on it. */
   add(): void {
     this.#machines.push({ clockErrorMs: 0, gateway: undefined });

@@ -80,7 +80,7 @@ async function live(world: World, plan: Plan): Promise<SentMessage[]> {
     plan.events.length === 0 ? () => false : pending(chaos(world, plan.events, plan.eventMeanMs, publishing));
   await clock.runUntil(() => !publishing(), 48 * HOUR_MS);
   world.trouble = NO_TROUBLE;
-  await clock.runUntil(() => !unsettled(), HOUR_MS);
+  await clock.runUntil(() => !unsettled() && world.gateways.idle(), HOUR_MS);
   await world.caughtUp();
   return ledger;
 }
