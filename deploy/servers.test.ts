@@ -95,8 +95,16 @@ function needs(t: TestContext, programs: string[]): boolean {
 
 const java = ["java", "mvn"];
 
+/** A node that was killed is refused until its place is taken: seconds, or more on a busy machine. */
+const PATIENT = { initialRetryTime: 300, maxRetryTime: 2_000, retries: 60 };
+
 function client(state: KafkaServer): Kafka {
-  return new Kafka({ clientId: "servers-test", brokers: state.brokers, logLevel: logLevel.NOTHING });
+  return new Kafka({
+    clientId: "servers-test",
+    brokers: state.brokers,
+    logLevel: logLevel.NOTHING,
+    retry: PATIENT,
+  });
 }
 
 async function hasLeaders(state: KafkaServer, topic: string): Promise<true | undefined> {

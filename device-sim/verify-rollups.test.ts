@@ -47,7 +47,7 @@ test("rollups that come later are waited for", async () => {
     asked++;
     if (asked <= DEVICES * METRICS.length * 2) return [];
     return [...world.rollups.values()].filter((r) => r.device === device && r.metric === metric);
-  });
+  }, 60_000);
   assert.deepEqual(report.problems, []);
 });
 

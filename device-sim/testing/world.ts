@@ -156,7 +156,8 @@ export class World {
     return Array.from({ length: this.ledger.size }, (_, n) => n);
   }
 
-  verify(query?: (query: RollupQuery) => Promise<Rollup[]>): Promise<VerifyReport> {
+  /** @param settleMs how long rollups may stay as they are before they are judged: long where they will change */
+  verify(query?: (query: RollupQuery) => Promise<Rollup[]>, settleMs = 300): Promise<VerifyReport> {
     const stored = async ({ device, metric, from, to }: RollupQuery) =>
       [...this.rollups.values()].filter(
         (r) => r.device === device && r.metric === metric && r.start >= from && r.start < to,
@@ -168,7 +169,7 @@ export class World {
       stats: async () => this.stats,
       baseline: { offsets: {}, stats: { received: 0, readings: 0, invalid: 0 } },
       clock: systemClock,
-      settleMs: 300,
+      settleMs,
     });
   }
 }
