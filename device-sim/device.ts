@@ -2,13 +2,12 @@
  * One simulated device: runs its script over one MQTT connection, as a store-and-forward device does.
  *
  * Guarantees: at most `window` messages are in flight; whatever is not acked stays in the device's own outbox and is
- * sent again, the same bytes in the same order, on the next connection. mqtt.js decides nothing of this: each
- * connection is a new client object with a clean session, no reconnecting and no offline queue, so nothing of one
- * connection can leak into the next and every send on the wire is in the ledger.
+ * sent again, the same bytes in the same order, on the next connection. The client library decides nothing of this:
+ * each connection is a new {@link Link}, so nothing of one connection can leak into the next and every send on the
+ * wire is in the ledger.
  */
-import { Socket } from "node:net";
-import { connect, type MqttClient } from "mqtt";
 import type { Clock } from "../contracts/ports/clock.js";
+import type { Link, OpenLink } from "./link.js";
 import type { Random } from "./random.js";
 import type { Recorder } from "./recorder.js";
 import { LABELS, type PlannedMessage } from "./script.js";
@@ -18,6 +17,9 @@ export interface DeviceOptions {
   id: string;
   index: number;
   url: string;
+  openLink: OpenLink;
+  /** Local address to connect from; the system chooses when undefined. */
+  sourceAddress: string | undefined;
   qos: 0 | 1 | 2;
   window: number;
   script: Iterator<PlannedMessage, void>;
@@ -29,6 +31,8 @@ export interface DeviceOptions {
   random: Random;
   /** Milliseconds since the start of the run. */
   elapsedMs: () => number;
+  /** Told when the next new message is due, in milliseconds since the start of the run; infinity: there is none. */
+  schedule: (dueMs: number) => void;
   /** Told of every failed or lost connection, deliberate cuts included. */
   onError: (error: Error) => void;
 }
@@ -54,7 +58,7 @@ export class Device {
   #resend: Pending[] = [];
   #next: PlannedMessage | undefined;
   #inFlight = 0;
-  #client: MqttClient | undefined;
+  #link: Link | undefined;
   #connected = false;
   /** Number of the connection: callbacks of an earlier one are void. */
   #generation = 0;
@@ -83,23 +87,14 @@ export class Device {
   /** Connects, and keeps connecting until {@link close}. */
   start(): void {
     const generation = ++this.#generation;
-    const client = connect(this.#options.url, {
-      clientId: this.#options.id,
-      clean: true,
-      reconnectPeriod: 0,
-      resubscribe: false,
-      queueQoSZero: false,
-      connectTimeout: CONNECT_TIMEOUT_MS,
-      keepalive: KEEPALIVE_S,
-      protocolVersion: 4,
-    });
-    this.#client = client;
-    client.on("connect", () => this.#up(client, generation));
-    client.on("error", (error) => {
-      this.#options.onError(error);
-      client.end(true);
-    });
-    client.on("close", () => this.#down(generation));
+    const { url, id: clientId, sourceAddress, openLink, onError } = this.#options;
+    this.#link = openLink(
+      {
+        ...{ url, clientId, connectTimeoutMs: CONNECT_TIMEOUT_MS, keepaliveS: KEEPALIVE_S },
+        ...(sourceAddress !== undefined && { sourceAddress }),
+      },
+      { up: () => this.#up(generation), error: onError, down: () => this.#down(generation) },
+    );
   }
 
   /** Sends what is due, as far as the window and the connection allow. */
@@ -117,25 +112,23 @@ export class Device {
   /** Disconnects; with messages in flight the connection is dropped. Resolves when the socket is closed. */
   close(): Promise<void> {
     this.#closing.abort();
-    const client = this.#client;
-    if (!client) return Promise.resolve();
+    const link = this.#link;
+    if (!link) return Promise.resolve();
     return new Promise((resolve) => {
       // A gateway that does not close its side must not keep the fleet from ending.
-      const timer = setTimeout(() => client.stream.destroy(), CLOSE_TIMEOUT_MS);
+      const timer = setTimeout(() => link.destroy(), CLOSE_TIMEOUT_MS);
       this.#closed = () => {
         clearTimeout(timer);
         resolve();
       };
-      client.end(this.#outbox.size > 0 || !this.#connected);
+      link.end(this.#outbox.size > 0 || !this.#connected);
     });
   }
 
-  #up(client: MqttClient, generation: number): void {
+  #up(generation: number): void {
     if (generation !== this.#generation) return;
     this.#connected = true;
     this.#failures = 0;
-    // Small packets must not wait for the ack of the one before (Nagle), or latency would be TCP's, not the gateway's.
-    if (client.stream instanceof Socket) client.stream.setNoDelay(true);
     this.pump();
   }
 
@@ -143,7 +136,7 @@ export class Device {
     if (generation !== this.#generation) return;
     const wasConnected = this.#connected;
     this.#generation++;
-    this.#client = undefined;
+    this.#link = undefined;
     this.#connected = false;
     this.#inFlight = 0;
     this.#resend = [...this.#outbox];
@@ -187,15 +180,13 @@ export class Device {
   }
 
   #transmit(pending: Pending, generation: number): void {
-    const client = this.#client;
+    const link = this.#link;
     // Lost since it was recorded: it is in the outbox, and goes out on the next connection.
-    if (generation !== this.#generation || !client || this.#closing.signal.aborted) return;
+    if (generation !== this.#generation || !link || this.#closing.signal.aborted) return;
     const { topic, payload, labels } = pending.message;
-    client.publish(topic, payload, { qos: this.#options.qos }, (error) =>
-      this.#settled(pending, generation, error),
-    );
+    link.publish(topic, payload, this.#options.qos, (error) => this.#settled(pending, generation, error));
     if (labels & LABELS.cut && !pending.copy && this.#options.recorder.ledger.sends(pending.n) === 1) {
-      setImmediate(() => client.end(true));
+      setImmediate(() => link.end(true));
     }
   }
 
@@ -204,7 +195,7 @@ export class Device {
     if (error) {
       // Most often the connection is going away and takes its messages with it; if not, end it: a message that was
       // refused has to be sent again.
-      this.#client?.end(true);
+      this.#link?.end(true);
       return;
     }
     this.#outbox.delete(pending);
@@ -222,5 +213,6 @@ export class Device {
   #advance(): void {
     const step = this.#options.script.next();
     this.#next = step.done ? undefined : step.value;
+    this.#options.schedule(this.#next?.dueMs ?? Number.POSITIVE_INFINITY);
   }
 }

@@ -9,9 +9,12 @@ import type { Clock } from "../contracts/ports/clock.js";
 import type { Logger } from "../runtime/logger.js";
 import { planAnomalies } from "./anomalies.js";
 import type { Baseline } from "./baseline.js";
+import { checkOpenFiles, sourceAddress } from "./capacity.js";
 import { Device } from "./device.js";
 import { Ledger, type LedgerEnd, type LedgerHeader } from "./ledger.js";
 import { LedgerFile } from "./ledger-file.js";
+import { openLightLink } from "./link-light.js";
+import { openMqttJsLink } from "./link-mqttjs.js";
 import { deviceName } from "./message.js";
 import { type SimOptions, type SimOptionsInput, simOptionsSchema } from "./options.js";
 import { Random } from "./random.js";
@@ -53,11 +56,13 @@ const PROGRESS_MS = 1_000;
 
 /**
  * Runs the fleet until every message is acked, `drainMs` passes without progress, or the signal aborts.
- * @throws ZodError on bad options; SluiceError CONFIG_INVALID when the ledger file cannot be created
+ * @throws ZodError on bad options; SluiceError CONFIG_INVALID when the ledger file cannot be created, or the operating
+ * system does not allow so many connections
  */
 export async function runFleet(options: FleetOptions): Promise<FleetResult> {
   const { clock, logger, baseline, onProgress, signal, ...input } = options;
   const sim = simOptionsSchema.parse(input);
+  checkOpenFiles(sim.devices);
   const header = makeHeader(sim, clock, baseline);
   const file = sim.ledgerPath === undefined ? undefined : new LedgerFile(sim.ledgerPath, header);
   const recorder = new Recorder(new Ledger(header), file);
@@ -117,6 +122,8 @@ class Fleet {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #devices: Device[];
+  /** By device: when its next new message is due. One array, so that looking through a large fleet costs next to nothing. */
+  readonly #dueMs: Float64Array;
   readonly #beganMs: number;
   /** How many devices have been told to connect. */
   #started = 0;
@@ -128,6 +135,7 @@ class Fleet {
     this.#clock = clock;
     this.#logger = logger;
     this.#beganMs = clock.monotonicMs();
+    this.#dueMs = new Float64Array(sim.devices);
     this.#devices = Array.from({ length: sim.devices }, (_, index) => this.#makeDevice(index, header));
   }
 
@@ -139,13 +147,9 @@ class Fleet {
     while (!signal?.aborted) {
       const nowMs = this.#elapsedMs();
       this.#startRamped(nowMs);
-      let busy = false;
-      for (const device of this.#devices) {
-        device.pump();
-        busy ||= !device.finished;
-      }
+      this.#pumpDue(nowMs);
       this.#recorder.flush();
-      if (!busy) return;
+      if (this.#devices.every((device) => device.finished)) return;
       // Acks, and first sends for QoS 0 which has none; re-sends are no progress.
       const progress = this.#recorder.acked + this.#recorder.ledger.size;
       if (progress !== seen) {
@@ -175,7 +179,7 @@ class Fleet {
   }
 
   #makeDevice(index: number, header: LedgerHeader): Device {
-    const { seed, url, qos, window, faults } = this.#sim;
+    const { seed, url, client, qos, window, faults } = this.#sim;
     const { prefix, boot } = header;
     const anomalies = header.anomalies.filter((anomaly) => anomaly.device === index);
     const { paced, stepMs, count, startTs } = timeline(this.#sim, header.startedAt);
@@ -186,6 +190,8 @@ class Fleet {
       id: deviceName(prefix, index),
       index,
       url,
+      openLink: client === "light" ? openLightLink : openMqttJsLink,
+      sourceAddress: client === "light" ? sourceAddress(url, index) : undefined,
       qos,
       window,
       random,
@@ -206,11 +212,21 @@ class Fleet {
         faults,
         anomalies,
       }),
+      schedule: (dueMs) => {
+        this.#dueMs[index] = dueMs;
+      },
       onError: (error) => {
         this.#errors++;
         this.#logger.debug({ err: error, device: deviceName(prefix, index) }, "connection failed");
       },
     });
+  }
+
+  /** Re-sends and full windows are the devices' own business: they go on when an ack or a connection comes. */
+  #pumpDue(nowMs: number): void {
+    for (let index = 0; index < this.#dueMs.length; index++) {
+      if (this.#dueMs[index]! <= nowMs) this.#devices[index]!.pump();
+    }
   }
 
   #rampMs(index: number): number {

@@ -26,6 +26,8 @@ export const simOptionsSchema = z.strictObject({
     .string()
     .regex(/^mqtts?:\/\/./, { error: "must begin with mqtt:// or mqtts://" })
     .default("mqtt://127.0.0.1:1883"),
+  /** `light`: bare sockets, for fleets of many thousands. `mqttjs`: a full client, as real devices have. */
+  client: z.enum(["mqttjs", "light"]).default("mqttjs"),
   devices: z.number().int().min(1).max(100_000).default(10),
   /** Readings per second of each device. 0: as fast as the window allows, with made-up event times. */
   ratePerDevice: z.number().min(0).max(1_000).default(1),

@@ -46,6 +46,7 @@ function fleetOptions(sim: Command): Command {
     .option("--duration <s>", "seconds (or 90s, 5m) to send; with --rate 0: event time covered", "60")
     .option("--step <s>", "with --rate 0: event time between two readings of a device", "1")
     .option("--seed <n>", "same seed, same readings", "1")
+    .option("--client <name>", "mqttjs: a full client; light: bare sockets, for many thousands", "mqttjs")
     .option("--qos <n>", "0, 1 or 2", "1")
     .option("--window <n>", "messages a device has in flight at most", "20")
     .option("--ramp <s>", "seconds over which devices connect", "0")
@@ -84,6 +85,7 @@ function simOptions(options: Record<string, string>, config: Config) {
   const number = (name: string) => Number(options[name]);
   const parsed = simOptionsSchema.safeParse({
     url: options.url ?? `mqtt://${config.mqtt.host}:${config.mqtt.port}`,
+    client: options.client,
     devices: number("devices"),
     ratePerDevice: number("rate"),
     durationMs: milliseconds(options.duration!),
