@@ -22,12 +22,13 @@ import { stopSignal } from "./serve.js";
 import { apiOf, judge, simVerifyCommand, type VerdictFlags, verdictOptions } from "./sim-verify.js";
 
 export function simCommand(program: Command): void {
+  // Flags behind `sim verify` are its own, though `sim` has some of the same name; all commands above have to agree.
+  program.enablePositionalOptions();
   const sim = program
     .command("sim")
     .description(
       "run simulated devices against a running Sluice and verify that nothing was lost or counted twice",
     )
-    // Flags behind a subcommand are the subcommand's.
     .enablePositionalOptions();
   withSettings(verdictOptions(fleetOptions(sim))).action((_options, command: Command) =>
     withLog(command, (log, config) => run(command.opts(), command.opts(), log, config)),
