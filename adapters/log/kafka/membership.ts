@@ -104,10 +104,15 @@ export class Membership {
   async #run(): Promise<void> {
     for (let failures = 0; !this.#stop.signal.aborted; ) {
       try {
-        const partitions = await this.#join();
+        const claimed = this.#hooks.owned();
+        const partitions = await this.#join(claimed);
         failures = 0;
         if (this.#stop.signal.aborted) return;
-        await this.#stay(this.#hooks.assign(partitions));
+        // What was claimed and is not ours is nobody's until the group hears that it was let go: be it now, or while
+        // the join was under way.
+        const claimedTooMuch = claimed.some((partition) => !partitions.includes(partition));
+        const released = this.#hooks.assign(partitions);
+        await this.#stay(released.then((any) => any || claimedTooMuch));
       } catch (error) {
         await this.#recover(error, ++failures);
       }
@@ -134,8 +139,8 @@ export class Membership {
     this.#generationId = -1;
   }
 
-  async #join(): Promise<number[]> {
-    const claims: Claims = { owned: this.#hooks.owned(), generation: this.#generationId };
+  async #join(owned: number[]): Promise<number[]> {
+    const claims: Claims = { owned, generation: this.#generationId };
     const metadata = MemberMetadata.encode({
       version: 0,
       topics: [this.#topic],
