@@ -144,6 +144,26 @@ test("a re-send without device time is told by identity although its receive tim
   assert.deepEqual(run([first, again]).admissions, ["counted", "duplicate"]);
 });
 
+test("a re-send without device time is told long after its window is final, and the memory for it is bounded", () => {
+  const untimed = (seq: number, ts: number): ReadingRecord => ({
+    ...reading(ts, { t: seq }, seq),
+    id: readingId({ deviceId: "d1", seq, values: { t: seq } }, ""),
+    tsFrom: "gateway",
+  });
+  const day = 86_400_000;
+  const first = Array.from({ length: 60 }, (_, seq) => untimed(seq, T0 + seq * 1_000));
+  const again = first.map((record, seq) => ({ ...record, ts: T0 + day + seq * 1_000 }));
+  const { admissions } = run([...first, untimed(60, T0 + day - 1), ...again]);
+  assert.equal(admissions.filter((admission) => admission === "duplicate").length, 60);
+
+  const windows = new DeviceWindows("d1", OPTIONS);
+  for (let seq = 0; seq < 2_000; seq++) {
+    const record = untimed(seq, T0 + seq * 60_000);
+    windows.add(record.ts, shortId(record.id), record.values, true);
+  }
+  assert.equal(windows.snapshot().untimed.length, 256);
+});
+
 test("late within the allowed lateness corrects the window with the next revision; beyond it is late (INV-6)", () => {
   const onTime = [reading(T0, { t: 1 }), reading(T0 + 300_000, { t: 2 })];
   const before = run(onTime).rollups;

@@ -53,6 +53,12 @@ export interface DeviceWindowsSnapshot {
   series: [metric: string, partials: (Partial | null)[], unclosed: number[][]][];
 }
 
+/**
+ * Identities of readings without a time of their own that are remembered however old they are. A device can only send
+ * again what it has no ack for, and a gateway lets 64 messages of one client be in that state: four times as many.
+ */
+const UNTIMED_REMEMBERED = 256;
+
 export class DeviceWindows {
   readonly #device: string;
   readonly #options: DownsampleOptions;
@@ -171,10 +177,18 @@ export class DeviceWindows {
       for (const metric of window.metrics()) {
         this.#settle(metric, this.#series.get(metric)!, 0, window.start, window.aggregate(metric)!);
       }
-      for (const id of window.ids()) this.#untimed.delete(id);
       count++;
     }
     if (count > 0) this.#windows = this.#windows.slice(count);
+    this.#forgetUntimed(finalBefore);
+  }
+
+  /** Keeps what can be sent again: everything that is not final, and the latest in any case. */
+  #forgetUntimed(finalBefore: number): void {
+    for (const [id, start] of this.#untimed) {
+      if (this.#untimed.size <= UNTIMED_REMEMBERED || start + this.#finestMs > finalBefore) return;
+      this.#untimed.delete(id);
+    }
   }
 
   /** A window of `level` is final: hand it out if it changed, and join it into the next coarser one. */

@@ -73,10 +73,6 @@ export class OpenWindow {
     return this.#columns.keys();
   }
 
-  ids(): readonly number[] {
-    return this.#ids;
-  }
-
   /** The aggregate of one metric in event-time order; ties by identity. Undefined when it has no value here. */
   aggregate(metric: string): Aggregate | undefined {
     const column = this.#columns.get(metric);
