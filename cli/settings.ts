@@ -2,7 +2,7 @@
  * `--config` and a flag for every setting, on every command that reads the configuration.
  */
 import { type Command, Option } from "commander";
-import { loadConfig, type Override } from "../runtime/config/load.js";
+import { type ExplainedConfig, explainConfig, type Override } from "../runtime/config/load.js";
 import type { Config } from "../runtime/config/schema.js";
 import { SETTINGS } from "../runtime/config/settings.js";
 
@@ -20,6 +20,11 @@ export function withSettings(command: Command): Command {
 
 /** @throws SluiceError CONFIG_INVALID */
 export function configOf(command: Command): Config {
+  return explainedConfigOf(command).config;
+}
+
+/** As {@link configOf}, with the source of each value. @throws SluiceError CONFIG_INVALID */
+export function explainedConfigOf(command: Command): ExplainedConfig {
   const given = command.opts() as Record<string, string | undefined>;
   const flags = SETTINGS.flatMap((setting): Override[] => {
     const text = given[camelCase(setting.flag)];
@@ -27,7 +32,7 @@ export function configOf(command: Command): Config {
       ? []
       : [{ path: setting.path, value: setting.parse(text), source: `--${setting.flag}` }];
   });
-  return loadConfig({ file: given.config ?? process.env.SLUICE_CONFIG, env: process.env, flags });
+  return explainConfig({ file: given.config ?? process.env.SLUICE_CONFIG, env: process.env, flags });
 }
 
 function camelCase(flag: string): string {

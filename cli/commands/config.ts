@@ -1,13 +1,16 @@
 /**
- * `sluice config check`: reads the configuration as every other command would, and says what is wrong.
+ * `sluice config check`: reads the configuration as every other command would, and says what is wrong. `print` and
+ * `schema` are in config-print.ts.
  */
 import type { Command } from "commander";
 import { compileRules } from "../app.js";
 import { printJson, printLine } from "../output.js";
 import { configOf, withSettings } from "../settings.js";
+import { configPrintCommands } from "./config-print.js";
 
 export function configCommands(program: Command): void {
   const config = program.command("config").description("the configuration");
+  configPrintCommands(config);
   withSettings(
     config.command("check").description("check file, environment and flags; exit 1 when something is wrong"),
   )

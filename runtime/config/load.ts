@@ -32,14 +32,40 @@ export interface LoadOptions {
 
 /** @throws SluiceError CONFIG_INVALID with every problem, each naming its path and source */
 export function loadConfig(options: LoadOptions): Config {
+  return explainConfig(options).config;
+}
+
+export interface ExplainedConfig {
+  config: Config;
+  /** Where the value at a dotted path came from: a flag, a variable, the name of the file, or `default`. */
+  sourceOf(path: string): string;
+}
+
+/** As {@link loadConfig}, with the source of each value. @throws SluiceError CONFIG_INVALID */
+export function explainConfig(options: LoadOptions): ExplainedConfig {
   const file = options.file ?? (existsSync(DEFAULT_FILE) ? DEFAULT_FILE : undefined);
-  const values = file === undefined ? {} : readFile(file);
+  const inFile = file === undefined ? {} : readFile(file);
+  const values = { ...inFile };
   const overrides = [...fromEnvironment(options.env), ...options.flags];
   for (const override of overrides) setPath(values, override.path, override.value);
   const parsed = configSchema.safeParse(values);
   if (!parsed.success) throw invalid(parsed.error, overrides, file);
   checkBinding(parsed.data);
-  return parsed.data;
+  return {
+    config: parsed.data,
+    sourceOf: (path) =>
+      overrides.findLast((override) => override.path === path)?.source ??
+      (file !== undefined && holds(inFile, path) ? file : "default"),
+  };
+}
+
+function holds(values: unknown, path: string): boolean {
+  let node = values;
+  for (const key of path.split(".")) {
+    if (typeof node !== "object" || node === null || !Object.hasOwn(node, key)) return false;
+    node = (node as Record<string, unknown>)[key];
+  }
+  return true;
 }
 
 function fromEnvironment(env: LoadOptions["env"]): Override[] {
@@ -78,6 +104,7 @@ function readFile(file: string): Record<string, unknown> {
   );
 }
 
+/** Nested objects on the way are copied, never changed. */
 function setPath(target: Record<string, unknown>, path: string, value: unknown): void {
   const keys = path.split(".");
   let node = target;
