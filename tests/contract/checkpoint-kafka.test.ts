@@ -396,6 +396,16 @@ function changelogTests(): void {
       kafka.open().restore(task),
       (error) => hasCode(error, "CONFIG_INVALID") && error.message.includes(topic),
     );
+    const grown = { ...kafka.task(), topic: "grows" };
+    const checkpoints = kafka.open();
+    await withAdmin(kafka.brokers(), async (admin) => {
+      await admin.createTopics({ topics: [{ topic: "grows", numPartitions: 1 }], waitForLeaders: true });
+      await checkpoints.restore(grown);
+      await admin.createPartitions({ topicPartitions: [{ topic: "grows", count: 2 }] });
+    });
+    await assert.rejects(checkpoints.restore({ ...grown, partition: 1 }), (error) =>
+      hasCode(error, "CONFIG_INVALID"),
+    );
     const unknown = { ...kafka.task(), topic: "no-such-topic" };
     await assert.rejects(kafka.open().restore(unknown), (error) => hasCode(error, "LOG_UNKNOWN_TOPIC"));
   });

@@ -38,7 +38,12 @@ export function openKafkaCheckpoints(options: KafkaCheckpointsOptions): KafkaChe
   return new KafkaCheckpoints(options);
 }
 
-export class KafkaCheckpoints implements Checkpoints {
+export interface ReleasableCheckpoints extends Checkpoints {
+  /** The task went elsewhere: frees its state and its connections. A commit needs another `restore`. */
+  release(task: TaskId): Promise<void>;
+}
+
+export class KafkaCheckpoints implements ReleasableCheckpoints {
   readonly #options: KafkaCheckpointsOptions;
   readonly #logger: Logger;
   readonly #metrics: CheckpointMetrics;
@@ -76,7 +81,7 @@ export class KafkaCheckpoints implements Checkpoints {
    * crash repeats outputs (upserts of absolute values, INV-5) and loses none, and an owner that was replaced does not
    * overwrite the outputs of the next one, unless it is frozen between the first step and the second.
    */
-  withOutputs(store: Pick<Store, "write">, { onRejected }: OutputsFirstOptions): Checkpoints {
+  withOutputs(store: Pick<Store, "write">, { onRejected }: OutputsFirstOptions): ReleasableCheckpoints {
     return {
       restore: (task) => this.restore(task),
       commit: async (task, checkpoint, outputs) => {
@@ -87,6 +92,7 @@ export class KafkaCheckpoints implements Checkpoints {
         });
       },
       discard: (task) => this.discard(task),
+      release: (task) => this.release(task),
       close: () => this.close(),
     };
   }
@@ -107,7 +113,6 @@ export class KafkaCheckpoints implements Checkpoints {
     await this.#task(task).discard();
   }
 
-  /** The task went elsewhere: frees its state and its connections. A commit needs another `restore`. */
   async release(task: TaskId): Promise<void> {
     const key = taskKey(task);
     const released = this.#tasks.get(key);

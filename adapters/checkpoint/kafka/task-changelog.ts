@@ -121,7 +121,7 @@ export class TaskChangelog {
     const { changelogs, task } = this.#options;
     await this.#dropProducer();
     this.#owner = undefined;
-    await changelogs.ensure(this.#topic, task.topic);
+    await changelogs.ensure(this.#topic, task.topic, task.partition);
     try {
       const owner = await this.#claim();
       const read = await this.#load(owner);
@@ -154,9 +154,9 @@ export class TaskChangelog {
     const { changelogs, clock, metrics } = this.#options;
     const partition = this.#options.task.partition;
     const state = new TaskState();
-    const { earliest, next } = await changelogs.range(this.#topic, partition);
+    const { earliest } = await changelogs.range(this.#topic, partition);
     const startedMs = clock.monotonicMs();
-    const progress = this.#progress(earliest, Math.max(next, this.#checked));
+    const progress = this.#progress(earliest, this.#checked);
     let [position, records, bytes] = [earliest, 0, 0];
     let ours = false;
     for (;;) {

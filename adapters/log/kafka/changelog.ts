@@ -46,7 +46,7 @@ export class KafkaChangelogs {
   readonly #kafka: Kafka;
   readonly #control: ClusterHandle;
   readonly #closing = new AbortController();
-  readonly #ensured = new Map<string, Promise<void>>();
+  readonly #ensured = new Map<string, Promise<number>>();
 
   constructor(options: ChangelogOptions) {
     this.#options = options;
@@ -60,18 +60,16 @@ export class KafkaChangelogs {
   }
 
   /**
-   * Creates the changelog of `inputTopic` if it is not there.
+   * Creates the changelog of `inputTopic` if it is not there. `partition` is the one to be used.
    * @throws SluiceError CONFIG_INVALID when it has another partition count than the input, LOG_UNKNOWN_TOPIC
    * when there is no input topic, LOG_UNAVAILABLE
    */
-  ensure(changelog: string, inputTopic: string): Promise<void> {
-    let ensured = this.#ensured.get(changelog);
-    if (ensured === undefined) {
-      ensured = this.#ensure(changelog, inputTopic);
-      this.#ensured.set(changelog, ensured);
-      ensured.catch(() => this.#ensured.delete(changelog)); // reported to the caller; tried again next time
-    }
-    return ensured;
+  async ensure(changelog: string, inputTopic: string, partition: number): Promise<void> {
+    const partitions = await this.#once(changelog, inputTopic);
+    if (partition < partitions) return;
+    // The input has more partitions than when it was looked at.
+    this.#ensured.delete(changelog);
+    await this.#once(changelog, inputTopic);
   }
 
   /** Offsets [earliest, next) of committed records. @throws SluiceError LOG_UNAVAILABLE */
@@ -105,7 +103,18 @@ export class KafkaChangelogs {
     await this.#control.close();
   }
 
-  async #ensure(changelog: string, inputTopic: string): Promise<void> {
+  #once(changelog: string, inputTopic: string): Promise<number> {
+    let ensured = this.#ensured.get(changelog);
+    if (ensured === undefined) {
+      ensured = this.#ensure(changelog, inputTopic);
+      this.#ensured.set(changelog, ensured);
+      ensured.catch(() => this.#ensured.delete(changelog)); // reported to the caller; tried again next time
+    }
+    return ensured;
+  }
+
+  /** @returns the partition count of both */
+  async #ensure(changelog: string, inputTopic: string): Promise<number> {
     const partitions = (await this.#control.partitions(inputTopic, { fresh: true })).length;
     await this.#create(changelog, partitions);
     const has = (await this.#control.partitions(changelog, { fresh: true })).length;
@@ -116,6 +125,7 @@ export class KafkaChangelogs {
         `${text}: stop the group and delete the changelog to rebuild it`,
       );
     }
+    return has;
   }
 
   async #create(changelog: string, partitions: number): Promise<void> {

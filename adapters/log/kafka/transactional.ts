@@ -36,8 +36,11 @@ export interface TransactionalOptions {
  */
 const TRANSACTION_TIMEOUT_MS = 300_000;
 const ACK_TIMEOUT_MS = 10_000;
-/** The first wait is short: right after a commit the broker asks to wait until its markers are written. */
-const RETRY = { retries: 9, initialRetryTime: 20, maxRetryTime: 1_000, factor: 0.2, multiplier: 2 };
+/**
+ * The first wait is short: right after a commit the broker asks to wait until its markers are written. About 2 s in all:
+ * a commit that fails is repeated by the caller, and until it has failed the partition cannot be let go.
+ */
+const RETRY = { retries: 6, initialRetryTime: 30, maxRetryTime: 1_000, factor: 0.2, multiplier: 2 };
 const INIT_POLL_MS = 50;
 const INIT_LIMIT_MS = 15_000;
 
