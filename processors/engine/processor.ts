@@ -170,6 +170,8 @@ export class Processor {
     try {
       task.process(records);
     } catch (error) {
+      // What stopped half-way through its input must not be committed, not by a commit that waits already either.
+      this.#running.get(partition)?.stop.abort();
       if (hasCode(error, "STATE_CORRUPT")) {
         const { checkpoints, group } = this.#options;
         await checkpoints.discard({ group, topic: TOPICS.readings, partition });
@@ -191,6 +193,7 @@ export class Processor {
   }
 
   async #commit(running: Running, retryable = whileAway): Promise<void> {
+    if (running.stop.signal.aborted) return;
     const { clock, onCommit } = this.#options;
     const began = clock.monotonicMs();
     const committed = await retry(() => running.task.commit(), {
