@@ -22,8 +22,7 @@ const FINEST_MS = 10_000;
 export function admissionsOf(input: readonly LogRecord[]): Admissions {
   const result: Admissions = { counted: [], duplicates: 0, late: [], poison: [] };
   const watermarks = new Map<string, number>();
-  /** Event time that each counted reading was counted at. */
-  const seen = new Map<string, number>();
+  const seen = new Set<string>();
   for (const { value, partition, offset } of input) {
     const record = parseReadingRecord(value);
     if (typeof record === "string") {
@@ -32,15 +31,11 @@ export function admissionsOf(input: readonly LogRecord[]): Admissions {
     }
     const { id, deviceId, ts } = record;
     const watermark = watermarks.get(deviceId) ?? Number.NEGATIVE_INFINITY;
-    const isFinal = (time: number) => windowEnd(time) + LATENESS_MS <= watermark;
-    const countedAt = seen.get(id);
-    if (isFinal(ts)) result.late.push(record);
-    else if (countedAt !== undefined && !isFinal(countedAt)) result.duplicates++;
+    if (windowEnd(ts) + LATENESS_MS <= watermark) result.late.push(record);
+    else if (seen.has(id)) result.duplicates++;
     else {
-      // Without a time of its own, a re-send from after the allowed lateness is taken for another reading.
-      const again = countedAt === undefined ? "" : `-${result.counted.length}`;
-      seen.set(id, ts);
-      result.counted.push({ ...record, id: id + again });
+      seen.add(id);
+      result.counted.push(record);
       watermarks.set(deviceId, Math.max(watermark, ts));
     }
   }
