@@ -55,6 +55,7 @@ export class Session {
   /** Next offset of the commands. */
   #offset: Offset;
   #inbox: Item[] = [];
+  /** The input was read further than was committed. */
   #isDirty = true;
   #wake = new AbortController();
   /** No more input and no new attempts. */
@@ -186,16 +187,15 @@ export class Session {
     for (const { events, moved } of items) {
       for (const event of events) this.#step(event);
       moved?.();
-      this.#isDirty = true;
+      this.#isDirty ||= moved !== undefined;
     }
     if (this.#core.nextTick() <= clock.now()) this.#step({ kind: "tick" });
-    if (this.#isDirty) await this.#commit();
+    if (this.#isDirty || this.state.isChanged) await this.#commit();
   }
 
   #step(event: Event): void {
     for (const output of this.#core.step(event, this.#options.clock.now())) this.#say(output);
     if ("id" in event) this.#sender.taken(event.id);
-    this.#isDirty = true;
   }
 
   async #commit(): Promise<void> {

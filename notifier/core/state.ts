@@ -165,6 +165,11 @@ export class NotifierState {
     }) as [string, Table<unknown>][];
   }
 
+  /** Something is not stored yet. */
+  get isChanged(): boolean {
+    return this.tables().some(([, table]) => table.changed.size > 0);
+  }
+
   membersOf(group: string): Iterable<Member> {
     return this.#byGroup.get(group)?.values() ?? [];
   }
