@@ -156,7 +156,7 @@ async function checkReconcile(world: World, { late }: Admissions): Promise<void>
 async function checkReplay(world: World, stored: Rollup[]): Promise<void> {
   const before = topicSizes(world);
   const { state } = world;
-  await world.stopProcessor();
+  await world.closeProcessor();
   const fresh = await world.replayed();
   assert.deepEqual(rows(fresh), stored, "replayed rollups, to the last bit (INV-7)");
   assert.deepEqual(sortedMap(fresh.alerts), sortedMap(state.alerts), "replayed alerts (INV-7)");

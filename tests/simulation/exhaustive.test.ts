@@ -174,7 +174,8 @@ async function crashEverywhere(
 
 /** Counters as text: those given, and the alerts as the topic has them. */
 function countersOf({ topics }: Result, ends: { counted: number; duplicates: number; late: number }): string {
-  const fired = topics[1]!.filter((text) => text.includes('"state":"firing"')).length;
-  const alerts = { alertsFired: fired, alertsResolved: topics[1]!.length - fired };
+  const transitions = topics[1]!.filter((text) => !text.includes('"corrected":true'));
+  const fired = transitions.filter((text) => text.includes('"state":"firing"')).length;
+  const alerts = { alertsFired: fired, alertsResolved: transitions.length - fired };
   return JSON.stringify({ processed: 6, ...ends, poison: 0, ...alerts });
 }

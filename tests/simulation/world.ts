@@ -117,6 +117,16 @@ export class World {
     await stopping?.processor.close();
   }
 
+  /** SIGTERM, while nothing else is going on: time passes until it has stopped. */
+  async closeProcessor(): Promise<void> {
+    let closed = false;
+    const closing = this.stopProcessor().finally(() => {
+      closed = true;
+    });
+    await this.clock.runUntil(() => closed, 3_600_000);
+    await closing;
+  }
+
   /** Resolves when every reading of the log is processed and committed. */
   async caughtUp(): Promise<void> {
     const { processor } = this.processor!;
@@ -136,7 +146,7 @@ export class World {
     this.state = new MemoryStateData();
     await this.startProcessor();
     await this.caughtUp();
-    await this.stopProcessor();
+    await this.closeProcessor();
     const replayed = this.state;
     this.state = state;
     return replayed;
