@@ -2,10 +2,17 @@
  * Labelled anomalies: what is put on top of a healthy signal, where, and from when to when. The labels are the ground
  * truth that detectors are judged by.
  */
-import { Random } from "./random.js";
+import { Random, uniformAt } from "./random.js";
 import { METRICS, type Metric, NOISE, type Signals } from "./signals.js";
 
-export const ANOMALY_KINDS = ["spike", "level_shift", "flat_line", "drift", "dropout"] as const;
+export const ANOMALY_KINDS = [
+  "spike",
+  "level_shift",
+  "flat_line",
+  "drift",
+  "noise_burst",
+  "dropout",
+] as const;
 export type AnomalyKind = (typeof ANOMALY_KINDS)[number];
 
 /** One injected event. It covers event times [from, to), epoch milliseconds. */
@@ -13,10 +20,13 @@ export interface Anomaly {
   kind: AnomalyKind;
   /** Index of the device in the fleet. */
   device: number;
-  metric: Metric;
+  metric: string;
   from: number;
   to: number;
-  /** Offset in the unit of the metric: of a spike or shift, or reached at the end of a drift; 0 for the others. */
+  /**
+   * In the unit of the metric: the offset of a spike or shift, the one a drift reaches at its end, the most a noise
+   * burst adds to either side. Without meaning for the others.
+   */
   magnitude: number;
 }
 
@@ -42,6 +52,7 @@ const SIZES: Record<AnomalyKind, number> = {
   level_shift: 60,
   flat_line: 0,
   drift: 100,
+  noise_burst: 60,
   dropout: 0,
 };
 
@@ -60,10 +71,7 @@ export function planAnomalies(plan: AnomalyPlan): Anomaly[] {
 }
 
 /** The signals of a device with its events on top; undefined where a dropout swallows the value. */
-export function withAnomalies(
-  signals: Signals,
-  events: readonly Anomaly[],
-): (metric: Metric, ts: number) => number | undefined {
+export function withAnomalies(signals: Signals, events: readonly Anomaly[]): Signals {
   if (events.length === 0) return signals;
   return (metric, ts) => {
     const event = events.find((e) => e.metric === metric && ts >= e.from && ts < e.to);
@@ -72,22 +80,22 @@ export function withAnomalies(
 }
 
 function disturbed(event: Anomaly, signals: Signals, ts: number): number | undefined {
-  switch (event.kind) {
+  const { kind, metric, from, to, magnitude, device } = event;
+  switch (kind) {
     case "spike":
     case "level_shift":
-      return offset(signals(event.metric, ts), event.magnitude);
+      return offset(signals(metric, ts), magnitude);
     case "drift":
-      return offset(
-        signals(event.metric, ts),
-        (event.magnitude * (ts - event.from)) / (event.to - event.from),
-      );
+      return offset(signals(metric, ts), (magnitude * (ts - from)) / (to - from));
+    case "noise_burst":
+      return offset(signals(metric, ts), magnitude * (2 * uniformAt(device, from, ts) - 1));
     case "flat_line":
-      return signals(event.metric, event.from);
+      return signals(metric, from);
     case "dropout":
       return undefined;
   }
 }
 
-function offset(value: number, by: number): number {
-  return Math.round((value + by) * 10_000) / 10_000;
+function offset(value: number | undefined, by: number): number | undefined {
+  return value === undefined ? undefined : Math.round((value + by) * 10_000) / 10_000;
 }

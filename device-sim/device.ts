@@ -63,6 +63,8 @@ export class Device {
   /** Number of the connection: callbacks of an earlier one are void. */
   #generation = 0;
   #failures = 0;
+  /** The next reconnect does not wait: everybody's does not. */
+  #atOnce = false;
   readonly #closing = new AbortController();
   #closed: (() => void) | undefined;
 
@@ -109,6 +111,13 @@ export class Device {
     }
   }
 
+  /** Loses the connection, if there is one, and reconnects without delay. */
+  drop(): void {
+    if (!this.#connected || this.#closing.signal.aborted) return;
+    this.#atOnce = true;
+    this.#link!.end(true);
+  }
+
   /** Disconnects; with messages in flight the connection is dropped. Resolves when the socket is closed. */
   close(): Promise<void> {
     this.#closing.abort();
@@ -145,6 +154,11 @@ export class Device {
       return;
     }
     if (wasConnected) this.#options.onError(new Error("connection lost"));
+    if (this.#atOnce) {
+      this.#atOnce = false;
+      this.start();
+      return;
+    }
     const delayMs = Math.min(MAX_RECONNECT_MS, MIN_RECONNECT_MS * 2 ** this.#failures++);
     this.#options.clock.sleep(delayMs * (0.5 + this.#options.random.float()), this.#closing.signal).then(
       () => this.start(),

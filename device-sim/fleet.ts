@@ -7,7 +7,6 @@
  */
 import type { Clock } from "../contracts/ports/clock.js";
 import type { Logger } from "../runtime/logger.js";
-import { planAnomalies } from "./anomalies.js";
 import type { Baseline } from "./baseline.js";
 import { checkOpenFiles, sourceAddress } from "./capacity.js";
 import { Device } from "./device.js";
@@ -17,10 +16,11 @@ import { openLightLink } from "./link-light.js";
 import { openMqttJsLink } from "./link-mqttjs.js";
 import { deviceName } from "./message.js";
 import { type SimOptions, type SimOptionsInput, simOptionsSchema } from "./options.js";
+import { type FleetPlan, planFleet } from "./plan.js";
 import { Random } from "./random.js";
 import { Recorder } from "./recorder.js";
+import type { Scenario } from "./scenario.js";
 import { deviceScript } from "./script.js";
-import { METRICS } from "./signals.js";
 
 export interface FleetProgress {
   elapsedMs: number;
@@ -44,6 +44,8 @@ export type FleetOptions = SimOptionsInput & {
   logger: Logger;
   /** Written into the ledger, so that it can be verified later. */
   baseline?: Baseline;
+  /** Who measures what, when, in place of the options on devices, rate, duration, faults and anomalies. */
+  scenario?: Scenario;
   /** Called about once a second, and once at the end. */
   onProgress?: (progress: FleetProgress) => void;
   /** Stops sending and ends the run early; the result tells what was sent until then. */
@@ -60,13 +62,15 @@ const PROGRESS_MS = 1_000;
  * system does not allow so many connections
  */
 export async function runFleet(options: FleetOptions): Promise<FleetResult> {
-  const { clock, logger, baseline, onProgress, signal, ...input } = options;
+  const { clock, logger, baseline, onProgress, signal, scenario, ...input } = options;
   const sim = simOptionsSchema.parse(input);
-  checkOpenFiles(sim.devices);
-  const header = makeHeader(sim, clock, baseline);
+  const startedAt = clock.now();
+  const plan = planFleet(sim, scenario, startedAt);
+  checkOpenFiles(plan.devices);
+  const header = makeHeader(sim, plan, startedAt, baseline);
   const file = sim.ledgerPath === undefined ? undefined : new LedgerFile(sim.ledgerPath, header);
   const recorder = new Recorder(new Ledger(header), file);
-  const fleet = new Fleet(sim, header, recorder, clock, logger);
+  const fleet = new Fleet(sim, plan, header, recorder, clock, logger);
   try {
     await fleet.run(onProgress ?? (() => undefined), signal);
   } finally {
@@ -78,46 +82,31 @@ export async function runFleet(options: FleetOptions): Promise<FleetResult> {
   return result;
 }
 
-/** When events happen: `count` readings per device, `stepMs` apart, the first at `startTs` plus its offset. */
-function timeline(sim: SimOptions, now: number) {
-  const paced = sim.ratePerDevice > 0;
-  const stepMs = paced ? 1_000 / sim.ratePerDevice : sim.stepMs;
-  // 60 s at 3 a second are 180 readings, though 1000 / 3 is not exact.
-  const count = Math.max(1, Math.floor(sim.durationMs / stepMs + 1e-9));
-  // Made-up event times end before now: none is ahead of the gateway's clock.
-  const startTs = paced ? now : now - Math.ceil(count * stepMs);
-  return { paced, stepMs, count, startTs };
-}
-
-function makeHeader(sim: SimOptions, clock: Clock, baseline: Baseline | undefined): LedgerHeader {
-  const startedAt = clock.now();
+function makeHeader(
+  sim: SimOptions,
+  plan: FleetPlan,
+  startedAt: number,
+  baseline: Baseline | undefined,
+): LedgerHeader {
   const boot = `b${startedAt.toString(36)}`;
-  const { startTs, stepMs, count } = timeline(sim, startedAt);
-  const anomalies = planAnomalies({
-    seed: sim.seed,
-    devices: Math.min(sim.anomalies, sim.devices),
-    kinds: sim.anomalyKinds,
-    from: startTs,
-    to: Math.ceil(startTs + count * stepMs),
-    stepMs,
-  });
   return {
     v: 1,
     kind: "sluice.ledger",
     seed: sim.seed,
-    devices: sim.devices,
+    devices: plan.devices,
     prefix: sim.prefix ?? `sim-${boot}-`,
     boot,
-    metrics: [...METRICS],
+    metrics: plan.metrics,
     qos: sim.qos,
     startedAt,
-    anomalies,
+    anomalies: plan.anomalies,
     ...(baseline && { baseline }),
   };
 }
 
 class Fleet {
   readonly #sim: SimOptions;
+  readonly #plan: FleetPlan;
   readonly #recorder: Recorder;
   readonly #clock: Clock;
   readonly #logger: Logger;
@@ -125,28 +114,40 @@ class Fleet {
   /** By device: when its next new message is due. One array, so that looking through a large fleet costs next to nothing. */
   readonly #dueMs: Float64Array;
   readonly #beganMs: number;
+  /** Still to come. */
+  readonly #stormsMs: number[];
   /** How many devices have been told to connect. */
   #started = 0;
   #errors = 0;
 
-  constructor(sim: SimOptions, header: LedgerHeader, recorder: Recorder, clock: Clock, logger: Logger) {
+  constructor(
+    sim: SimOptions,
+    plan: FleetPlan,
+    header: LedgerHeader,
+    recorder: Recorder,
+    clock: Clock,
+    logger: Logger,
+  ) {
     this.#sim = sim;
+    this.#plan = plan;
+    this.#stormsMs = [...plan.stormsMs];
     this.#recorder = recorder;
     this.#clock = clock;
     this.#logger = logger;
     this.#beganMs = clock.monotonicMs();
-    this.#dueMs = new Float64Array(sim.devices);
-    this.#devices = Array.from({ length: sim.devices }, (_, index) => this.#makeDevice(index, header));
+    this.#dueMs = new Float64Array(plan.devices);
+    this.#devices = Array.from({ length: plan.devices }, (_, index) => this.#makeDevice(index, header));
   }
 
   async run(onProgress: (progress: FleetProgress) => void, signal: AbortSignal | undefined): Promise<void> {
-    const dueMs = this.#sim.ratePerDevice > 0 ? this.#sim.rampMs + this.#sim.durationMs : 0;
+    const dueMs = this.#plan.paced ? this.#sim.rampMs + this.#plan.durationMs : 0;
     let shownMs = 0;
     let seen = 0;
     let seenAtMs = 0;
     while (!signal?.aborted) {
       const nowMs = this.#elapsedMs();
       this.#startRamped(nowMs);
+      this.#storm(nowMs);
       this.#pumpDue(nowMs);
       this.#recorder.flush();
       if (this.#devices.every((device) => device.finished)) return;
@@ -179,13 +180,15 @@ class Fleet {
   }
 
   #makeDevice(index: number, header: LedgerHeader): Device {
-    const { seed, url, client, qos, window, faults } = this.#sim;
+    const { seed, url, client, qos, window } = this.#sim;
     const { prefix, boot } = header;
     const anomalies = header.anomalies.filter((anomaly) => anomaly.device === index);
-    const { paced, stepMs, count, startTs } = timeline(this.#sim, header.startedAt);
+    const { paced, startTs, metrics, offsetMs } = this.#plan;
+    const { signals, faults, stepMs, count } = this.#plan.device(index);
     const random = Random.seeded(seed, 0xde71_0000 + index);
     // Spread over a step, so that the fleet does not speak in unison.
-    const firstMs = (paced ? this.#rampMs(index) : 0) + Math.floor(random.float() * stepMs);
+    const phaseMs = Math.floor(random.float() * stepMs);
+    const beginMs = paced ? this.#rampMs(index) : 0;
     return new Device({
       id: deviceName(prefix, index),
       index,
@@ -200,17 +203,8 @@ class Fleet {
       clock: this.#clock,
       elapsedMs: () => this.#elapsedMs(),
       script: deviceScript({
-        seed,
-        device: index,
-        prefix,
-        boot,
-        count,
-        startTs,
-        firstMs,
-        stepMs,
-        paced,
-        faults,
-        anomalies,
+        ...{ seed, device: index, prefix, boot, count, startTs, signals, metrics, paced, faults, anomalies },
+        offsetMs: (n) => beginMs + offsetMs(phaseMs + n * stepMs),
       }),
       schedule: (dueMs) => {
         this.#dueMs[index] = dueMs;
@@ -222,6 +216,13 @@ class Fleet {
     });
   }
 
+  /** Everyone loses the connection, and everyone is back at the door at once. */
+  #storm(nowMs: number): void {
+    if (!(this.#stormsMs[0]! <= nowMs)) return;
+    this.#stormsMs.shift();
+    for (const device of this.#devices) device.drop();
+  }
+
   /** Re-sends and full windows are the devices' own business: they go on when an ack or a connection comes. */
   #pumpDue(nowMs: number): void {
     for (let index = 0; index < this.#dueMs.length; index++) {
@@ -230,7 +231,7 @@ class Fleet {
   }
 
   #rampMs(index: number): number {
-    return Math.floor((this.#sim.rampMs * index) / this.#sim.devices);
+    return Math.floor((this.#sim.rampMs * index) / this.#plan.devices);
   }
 
   #startRamped(nowMs: number): void {

@@ -8,6 +8,7 @@ import {
   REORDER_DEPTH,
   type ScriptOptions,
 } from "./script.js";
+import { createSignals, METRICS } from "./signals.js";
 
 const NO_FAULTS: Faults = { duplicates: 0, reordered: 0, malformed: 0, late: 0, cuts: 0 };
 const BASE: ScriptOptions = {
@@ -17,8 +18,9 @@ const BASE: ScriptOptions = {
   boot: "b1",
   count: 2_000,
   startTs: 1_732_350_000_000,
-  firstMs: 3,
-  stepMs: 10,
+  offsetMs: (n) => 3 + n * 10,
+  signals: createSignals(1, 2),
+  metrics: METRICS,
   paced: true,
   faults: NO_FAULTS,
   anomalies: [],

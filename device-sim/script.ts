@@ -8,7 +8,7 @@ import { type Anomaly, withAnomalies } from "./anomalies.js";
 import { MALFORMED_KINDS, malformed } from "./malformed.js";
 import { deviceName, encodeReading, type SentReading, telemetryTopic } from "./message.js";
 import { Random } from "./random.js";
-import { createSignals, METRICS } from "./signals.js";
+import type { Signals } from "./signals.js";
 
 /** What was done to a message on purpose; a set of bits in the ledger. */
 export const LABELS = { duplicate: 1, reordered: 2, late: 4, malformed: 8, cut: 16 } as const;
@@ -41,10 +41,12 @@ export interface ScriptOptions {
   boot: string;
   /** Number of readings. */
   count: number;
-  /** Event time of reading n: `startTs + firstMs + n * stepMs`, rounded down. */
+  /** What the device measures, and the names of its metrics in ledger order. */
+  signals: Signals;
+  metrics: readonly string[];
   startTs: number;
-  firstMs: number;
-  stepMs: number;
+  /** Event time of reading n: so long after `startTs`, rounded down. Rises by at least 1 from reading to reading. */
+  offsetMs: (n: number) => number;
   /** Each reading is due when its event time comes; otherwise at once. */
   paced: boolean;
   faults: Faults;
@@ -81,11 +83,16 @@ export function* deviceScript(options: ScriptOptions): Generator<PlannedMessage,
     const { faults } = options;
     // Every draw is made for every reading: switching one fault on leaves the others where they were.
     const draws = { late: random.float(), reorder: random.float(), depth: random.int(REORDER_DEPTH) };
-    if (random.chance(faults.duplicates)) message.labels |= LABELS.duplicate;
-    if (random.chance(faults.cuts)) message.labels |= LABELS.cut;
+    const labels =
+      (random.chance(faults.duplicates) ? LABELS.duplicate : 0) |
+      (random.chance(faults.cuts) ? LABELS.cut : 0);
+    if (message) message.labels |= labels;
     if (n > lateUntil && draws.late < faults.late / LATE_BLOCK) lateUntil = n + LATE_BLOCK - 1;
 
-    if (n <= lateUntil) {
+    const due = dueMs(options, eventTime(options, n));
+    if (!message) {
+      // Nothing to hold back either.
+    } else if (n <= lateUntil) {
       message.labels |= LABELS.late;
       held.push({ message, until: lateUntil + LATE_DEPTH });
     } else if (draws.reorder < faults.reordered) {
@@ -94,10 +101,9 @@ export function* deviceScript(options: ScriptOptions): Generator<PlannedMessage,
     } else {
       yield message;
     }
-    if (random.chance(faults.malformed)) yield makeMalformed(message.dueMs);
+    if (random.chance(faults.malformed)) yield makeMalformed(due);
     if (held.length > 0) {
-      for (const { message: released } of held.filter((h) => h.until <= n))
-        yield { ...released, dueMs: message.dueMs };
+      for (const { message: released } of held.filter((h) => h.until <= n)) yield { ...released, dueMs: due };
       held = held.filter((h) => h.until > n);
     }
   }
@@ -106,13 +112,16 @@ export function* deviceScript(options: ScriptOptions): Generator<PlannedMessage,
   for (const { message } of held) yield { ...message, dueMs: lastDueMs };
 }
 
-function readingMaker(options: ScriptOptions): (n: number) => PlannedMessage {
-  const values = withAnomalies(createSignals(options.seed, options.device), options.anomalies);
+/** Makes reading n; undefined where everything it would say is missing, so that the device says nothing. */
+function readingMaker(options: ScriptOptions): (n: number) => PlannedMessage | undefined {
+  const { metrics } = options;
+  const values = withAnomalies(options.signals, options.anomalies);
   const topic = telemetryTopic(deviceName(options.prefix, options.device));
   return (seq) => {
     const ts = eventTime(options, seq);
-    const reading = { seq, ts, values: METRICS.map((metric) => values(metric, ts)) };
-    const payload = encodeReading(reading, options.boot, METRICS);
+    const reading = { seq, ts, values: metrics.map((metric) => values(metric, ts)) };
+    if (reading.values.every((value) => value === undefined)) return undefined;
+    const payload = encodeReading(reading, options.boot, metrics);
     return { topic, payload, dueMs: dueMs(options, ts), labels: 0, truth: { end: "reading", reading } };
   };
 }
@@ -130,7 +139,7 @@ function malformedMaker(options: ScriptOptions, random: Random): (dueMs: number)
 
 /** Event times of a device differ, so that each reading has a place of its own in event-time order. */
 function eventTime(options: ScriptOptions, n: number): number {
-  return Math.floor(options.startTs + options.firstMs + n * options.stepMs);
+  return Math.floor(options.startTs + options.offsetMs(n));
 }
 
 function dueMs(options: ScriptOptions, ts: number): number {

@@ -57,13 +57,20 @@ test("values stay in their physical range, counters never fall, batteries drain"
       assert.ok(humidity >= 0 && humidity <= 100, `humidity ${humidity}`);
       assert.ok(vibration > 0 && vibration < 3, `vibration ${vibration}`);
       assert.ok(battery > 5 && battery < 101, `battery ${battery}`);
-      assert.ok(signals("counter", ts) >= counter);
-      counter = signals("counter", ts);
+      assert.ok(signals("counter", ts)! >= counter);
+      counter = signals("counter", ts)!;
     }
   }
 });
 
-const PLAN = { seed: 4, devices: 10, kinds: ANOMALY_KINDS, from: 1_000_000, to: 2_000_000, stepMs: 1_000 };
+const PLAN = {
+  seed: 4,
+  devices: 2 * ANOMALY_KINDS.length,
+  kinds: ANOMALY_KINDS,
+  from: 1_000_000,
+  to: 2_000_000,
+  stepMs: 1_000,
+};
 
 test("anomalies are planned alike for a seed, inside the run, each kind in turn", () => {
   const events = planAnomalies(PLAN);
@@ -86,10 +93,12 @@ test("an anomaly changes its metric in its interval as its kind says, and nothin
       }
     }
     const last = event.to - 1;
-    const added = (values(event.metric, last) ?? Number.NaN) - healthy(event.metric, last);
+    const added = (values(event.metric, last) ?? Number.NaN) - healthy(event.metric, last)!;
     if (event.kind === "dropout") assert.equal(values(event.metric, last), undefined);
     else if (event.kind === "flat_line")
       assert.equal(values(event.metric, last), healthy(event.metric, event.from));
+    else if (event.kind === "noise_burst")
+      assert.ok(added !== 0 && Math.abs(added) <= event.magnitude, `noise_burst: ${added}`);
     else assert.ok(Math.abs(added - event.magnitude) < event.magnitude * 0.01, `${event.kind}: ${added}`);
   }
 });

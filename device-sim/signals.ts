@@ -17,13 +17,13 @@ export const NOISE: Record<Metric, number> = {
   counter: 1,
 };
 
-const DAY_MS = 86_400_000;
-const HOUR_MS = 3_600_000;
+export const DAY_MS = 86_400_000;
+export const HOUR_MS = 3_600_000;
 /** 2024-01-01T00:00:00Z: where counters start. */
 const COUNTER_EPOCH_MS = 1_704_067_200_000;
 
-/** One value: `metric` of the device at event time `ts` (epoch milliseconds). */
-export type Signals = (metric: Metric, ts: number) => number;
+/** One value: `metric` of the device at event time `ts` (epoch milliseconds); undefined where it measures none. */
+export type Signals = (metric: string, ts: number) => number | undefined;
 
 /** The signals of one device. */
 export function createSignals(seed: number, device: number): Signals {
@@ -75,14 +75,14 @@ export function createSignals(seed: number, device: number): Signals {
 }
 
 /** Roughly normal, mean 0, deviation 1: the sum of four uniforms, scaled. */
-function bell(seed: number, device: number, metric: number, ts: number): number {
+export function bell(seed: number, device: number, metric: number, ts: number): number {
   let sum = 0;
   for (let i = 0; i < 4; i++) sum += uniformAt(seed, device, metric, ts, i);
   return (sum - 2) * Math.sqrt(3);
 }
 
 /** Slow, continuous noise in [-1, 1]: hashed values on a time grid, joined by a smoothstep. */
-function smooth(seed: number, device: number, metric: number, ts: number, gridMs: number): number {
+export function smooth(seed: number, device: number, metric: number, ts: number, gridMs: number): number {
   const cell = Math.floor(ts / gridMs);
   const x = ts / gridMs - cell;
   const from = uniformAt(seed, device, metric + 100, cell);

@@ -3,6 +3,7 @@
  * the fleet's ledger. Exit code 1 on any difference.
  */
 
+import { readFileSync } from "node:fs";
 import type { Command } from "commander";
 import { SluiceError } from "../../contracts/errors.js";
 import type { Log } from "../../contracts/ports/log.js";
@@ -12,6 +13,7 @@ import { takeBaseline } from "../../device-sim/baseline.js";
 import { runFleet } from "../../device-sim/fleet.js";
 import { simOptionsSchema } from "../../device-sim/options.js";
 import { renderProgress } from "../../device-sim/report.js";
+import { parseScenario, type Scenario } from "../../device-sim/scenario.js";
 import { systemClock } from "../../runtime/clock.js";
 import type { Config } from "../../runtime/config/schema.js";
 import { createLogger } from "../../runtime/logger.js";
@@ -31,7 +33,7 @@ export function simCommand(program: Command): void {
     )
     .enablePositionalOptions();
   withSettings(verdictOptions(fleetOptions(sim))).action((_options, command: Command) =>
-    withLog(command, (log, config) => run(command.opts(), command.opts(), log, config)),
+    withLog(command, (log, config) => run(command, log, config)),
   );
   simVerifyCommand(sim);
 }
@@ -60,26 +62,52 @@ function fleetOptions(sim: Command): Command {
     .option("--cuts <f>", "fraction of readings after which the connection is cut", "0")
     .option("--anomalies <n>", "devices that get a labelled anomaly", "0")
     .option("--anomaly-kinds <list>", `taken in turn: ${ANOMALY_KINDS.join(",")}`)
+    .option(
+      "--scenario <file>",
+      "device types, load and anomalies from a YAML file, in place of the flags on them",
+    )
     .option("--ledger <file>", "keep the ledger in this file")
     .option("--url <url>", "MQTT address; default from the configuration");
 }
 
-async function run(
-  options: Record<string, string>,
-  flags: VerdictFlags,
-  log: Log,
-  config: Config,
-): Promise<void> {
+async function run(command: Command, log: Log, config: Config): Promise<void> {
+  const options = command.opts<Record<string, string>>();
+  const flags = command.opts<VerdictFlags>();
+  const scenario = scenarioOf(command);
   const store = apiOf(flags, config);
   const progress = new Progress();
   const baseline = await takeBaseline({ log, stats: () => store.stats() });
   const { ledger } = await runFleet({
     ...simOptions(options, config),
+    ...(scenario && { scenario }),
     ...{ clock: systemClock, logger: createLogger("warn"), baseline, signal: stopSignal() },
     onProgress: (state) => progress.show(renderProgress(state)),
   });
   progress.clear();
   await judge(ledger, log, config, flags);
+}
+
+/** What a scenario says itself. */
+const REPLACED = ["devices", "rate", "duration", "step", "anomalies", "anomalyKinds"];
+const FAULTS = ["duplicates", "reordered", "malformed", "late", "cuts"];
+
+/** @throws SluiceError CONFIG_INVALID when it is no scenario, or when flags contradict it */
+function scenarioOf(command: Command): Scenario | undefined {
+  const { scenario: path } = command.opts<{ scenario?: string }>();
+  if (path === undefined) return undefined;
+  const given = [...REPLACED, ...FAULTS].filter((name) => command.getOptionValueSource(name) === "cli");
+  if (given.length > 0) {
+    throw new SluiceError(
+      "CONFIG_INVALID",
+      `with --scenario these are part of the file: ${given.join(", ")}`,
+    );
+  }
+  try {
+    return parseScenario(readFileSync(path, "utf8"));
+  } catch (cause) {
+    if (cause instanceof SluiceError) throw cause;
+    throw new SluiceError("CONFIG_INVALID", `cannot read ${path}`, { cause });
+  }
 }
 
 function simOptions(options: Record<string, string>, config: Config) {

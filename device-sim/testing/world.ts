@@ -13,7 +13,7 @@ import type { Stats } from "../baseline.js";
 import { Ledger } from "../ledger.js";
 import { namedValues } from "../message.js";
 import { deviceScript } from "../script.js";
-import { METRICS } from "../signals.js";
+import { createSignals, METRICS } from "../signals.js";
 import { type VerifyReport, verifyLedger } from "../verify.js";
 import type { ReadLog } from "../verify-log.js";
 
@@ -66,7 +66,8 @@ export class World {
     for (let device = 0; device < DEVICES; device++) {
       const options = { seed: 1, device, prefix: "t-", boot: "b1", count: 100, startTs: START };
       for (const message of deviceScript({
-        ...{ ...options, firstMs: 0, stepMs: 1_000, paced: true, faults, anomalies: [] },
+        ...{ ...options, offsetMs: (n) => n * 1_000, paced: true, faults, anomalies: [] },
+        ...{ signals: createSignals(1, device), metrics: METRICS },
       })) {
         const { dueMs, labels, topic, payload, truth } = message;
         const entry =
