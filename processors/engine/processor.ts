@@ -187,6 +187,8 @@ export class Processor {
       if (lost) await giveUp(running);
       else await running.mutex.run(() => this.#commit(running, lastTry));
     } finally {
+      // A commit that waits behind the last one must not be made: the partition may be somebody else's by then.
+      running.stop.abort();
       this.#running.delete(partition);
       this.#logger.info({ partition, lost }, "partition released");
     }
