@@ -7,10 +7,9 @@
 import { join } from "node:path";
 import { LiveFeed } from "../api/live-feed.js";
 import { startApi } from "../api/server.js";
-import { hasCode, SluiceError } from "../contracts/errors.js";
+import { hasCode } from "../contracts/errors.js";
 import type { Log } from "../contracts/ports/log.js";
 import { type Gateway, startGateway } from "../gateway/main.js";
-import { compileRule, DEFAULT_RULES, type Rule, ruleSchema } from "../processors/alerting/rules.js";
 import type { OperatorOptions } from "../processors/engine/device-operator.js";
 import { Processor } from "../processors/engine/processor.js";
 import { systemClock } from "../runtime/clock.js";
@@ -23,6 +22,7 @@ import { gatewayLimits } from "./gateway-limits.js";
 import { packageRoot } from "./package-root.js";
 import { openLog, openOrRebuildState, resolutionsOf, topicSpecs } from "./ports.js";
 import { readiness } from "./readiness.js";
+import { rulesOf, watchRulesFile } from "./rules.js";
 import { mergedStats } from "./stats.js";
 
 /** Which parts run in this process. The HTTP API always does. */
@@ -89,6 +89,7 @@ async function start(
       }),
     );
     await running.processor.start();
+    lifecycle.add("rules", watchRulesFile(config, running.processor, systemClock, logger));
   }
   if (parts.gateway) {
     running.gateway = await startGateway({
@@ -114,22 +115,7 @@ async function start(
 /** What every run of the operators needs: live, replay and reconcile alike. @throws SluiceError CONFIG_INVALID */
 export function operatorOptions(config: Config): OperatorOptions {
   const allowedLatenessMs = config.processor.allowedLateness;
-  return { resolutions: resolutionsOf(config), allowedLatenessMs, rules: compileRules(config) };
-}
-
-/** @throws SluiceError CONFIG_INVALID naming the rule and the field */
-export function compileRules(config: Config): Rule[] {
-  const rules = config.alerts.rules ?? DEFAULT_RULES;
-  return rules.map((rule, i) => compileRule(checkRule(rule, i)));
-}
-
-function checkRule(rule: unknown, index: number): ReturnType<typeof ruleSchema.parse> {
-  const parsed = ruleSchema.safeParse(rule);
-  if (parsed.success) return parsed.data;
-  const problems = parsed.error.issues.map(
-    ({ path, message }) => `alerts.rules[${index}].${path.join(".")}: ${message}`,
-  );
-  throw new SluiceError("CONFIG_INVALID", problems.join("\n"));
+  return { resolutions: resolutionsOf(config), allowedLatenessMs, rules: rulesOf(config) };
 }
 
 /** Waits for a log that is not there yet, as it may be when everything starts at once. */

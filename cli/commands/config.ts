@@ -3,8 +3,8 @@
  * `schema` are in config-print.ts.
  */
 import type { Command } from "commander";
-import { compileRules } from "../app.js";
 import { printJson, printLine } from "../output.js";
+import { rulesOf } from "../rules.js";
 import { configOf, withSettings } from "../settings.js";
 import { configPrintCommands } from "./config-print.js";
 
@@ -16,7 +16,7 @@ export function configCommands(program: Command): void {
   )
     .option("--json", "one JSON document on stdout")
     .action((_options, command: Command) => {
-      compileRules(configOf(command));
+      rulesOf(configOf(command));
       if (command.opts().json) printJson({ ok: true });
       else printLine("the configuration is valid");
     });

@@ -1,100 +1,131 @@
 /**
- * One rule on one series: the detector and the life of its alert, inactive → firing → resolved, in event time.
+ * One rule on one series: the detector and the life of its alerts.
  *
  * Pure: a function of the readings in log order. Readings older than the newest judged are not given to a detector
  * that learns (it would learn them out of order); a plain range judges them, since it keeps no state.
  */
-import { type Alert, alertId } from "../../contracts/alert.js";
+import type { Alert, RelatedSeries } from "../../contracts/alert.js";
 import type { Detector, DetectorSnapshot, Verdict } from "../anomaly/detector.js";
 import { isCleared, type RangeParams } from "../anomaly/range.js";
 import { detectors } from "../anomaly/registry.js";
+import { isActive } from "./active-hours.js";
+import { judgeLate } from "./late-range.js";
+import { finiteScore, Life, type LifeSnapshot, type Series } from "./life.js";
+import type { RecentReadings } from "./recent-readings.js";
 import type { Rule } from "./rules.js";
-import { summaryOf } from "./summary.js";
 
 export interface SeriesAlertSnapshot {
   detector: DetectorSnapshot;
   newestTs: number;
-  alarmTs: number;
-  active: Alert | null;
+  life: LifeSnapshot;
+  moved: Moved;
 }
+
+/** The latest reading that was out of the ordinary: of use to the explanation of another series' alert. */
+export type Moved = Pick<RelatedSeries, "ts" | "value" | "score">;
+
+/** A score from here on is out of the ordinary, although not yet an alarm. */
+const MOVED_SCORE = 0.3;
+const NOTHING: Alert[] = [];
 
 export class SeriesAlert {
   readonly #rule: Rule;
-  readonly #series: { device: string; metric: string };
+  readonly #series: Series;
   readonly #detector: Detector;
+  readonly #life: Life;
   /** Event time of the newest reading judged. */
   #newestTs = Number.NEGATIVE_INFINITY;
-  /** Event time of the latest alarm or transition. */
-  #alarmTs = Number.NEGATIVE_INFINITY;
-  #active: Alert | null = null;
+  readonly #moved: Moved = { ts: Number.NEGATIVE_INFINITY, value: 0, score: 0 };
 
-  constructor(rule: Rule, series: { device: string; metric: string }, snapshot?: SeriesAlertSnapshot) {
+  /** What the detector has learned is kept where it fits the rule as it is now; else the detector starts afresh. */
+  constructor(rule: Rule, series: Series, snapshot?: SeriesAlertSnapshot) {
     this.#rule = rule;
     this.#series = series;
-    const kind = detectors[rule.detector]!;
-    this.#detector = snapshot ? kind.load(rule.params, snapshot.detector) : kind.create(rule.params);
+    this.#detector = detectorOf(rule, snapshot?.detector);
+    this.#life = new Life(rule, series, snapshot?.life);
     if (snapshot) {
       this.#newestTs = snapshot.newestTs;
-      this.#alarmTs = snapshot.alarmTs;
-      this.#active = snapshot.active;
+      Object.assign(this.#moved, snapshot.moved);
     }
   }
 
-  /** Judges a reading; returns the alert when it changed state. */
-  step(ts: number, value: number): Alert | undefined {
+  get rule(): Rule {
+    return this.#rule;
+  }
+
+  get moved(): Readonly<Moved> {
+    return this.#moved;
+  }
+
+  /** The alert that fires, if one does. */
+  get active(): Alert | null {
+    return this.#life.active;
+  }
+
+  /** Judges a reading, which `recent` holds already; returns the alerts that changed. */
+  step(ts: number, value: number, recent: RecentReadings): Alert[] {
     const inOrder = ts >= this.#newestTs;
-    if (!inOrder && (this.#rule.detector !== "range" || ts <= this.#alarmTs)) return undefined;
+    if (!inOrder && this.#rule.detector !== "range") return NOTHING;
     const verdict = this.#detector.step(ts, value);
-    const alarm = verdict.score >= this.#rule.threshold;
-    if (inOrder) this.#newestTs = ts;
-    if (alarm) return this.#alarm(ts, value, verdict);
-    if (this.#active && inOrder && this.#clears(ts, value)) return this.#resolve(ts, value);
-    return undefined;
+    const score = finiteScore(verdict.score);
+    this.#rule.observe?.(this.#series.device, this.#series.metric, ts, score);
+    if (score >= MOVED_SCORE && ts >= this.#moved.ts) this.#move(ts, value, score);
+    const raised = score >= this.#rule.threshold && isActive(this.#rule.activeHours, ts);
+    if (!inOrder) return judgeLate(this.#life, this.#rule, { ts, value, verdict, raised }, recent);
+    this.#newestTs = ts;
+    if (raised) return this.#alarm(ts, value, verdict, recent);
+    if (this.#life.active) return this.#clears(ts, value, score) ? [this.#life.end(ts, value)] : NOTHING;
+    this.#life.pendingSince = null;
+    return NOTHING;
   }
 
   snapshot(): SeriesAlertSnapshot {
     return {
       detector: this.#detector.save(),
       newestTs: this.#newestTs,
-      alarmTs: this.#alarmTs,
-      active: this.#active,
+      life: this.#life.snapshot(),
+      moved: { ...this.#moved },
     };
   }
 
-  #alarm(ts: number, value: number, verdict: Verdict): Alert | undefined {
-    // One episode per instant: an alert that began again at the time it ended would have the id of the first.
-    if (!this.#active && ts <= this.#alarmTs) return undefined;
-    this.#alarmTs = Math.max(this.#alarmTs, ts);
-    if (this.#active) {
-      if (verdict.score > this.#active.score) this.#active = { ...this.#active, score: verdict.score };
-      return undefined;
+  #alarm(ts: number, value: number, verdict: Verdict, recent: RecentReadings): Alert[] {
+    const life = this.#life;
+    if (!life.active && ts <= life.endTs) return NOTHING;
+    life.alarmTs = Math.max(life.alarmTs, ts);
+    if (life.active) {
+      const score = finiteScore(verdict.score);
+      if (score > life.active.score) life.active = { ...life.active, score };
+      return NOTHING;
     }
-    const { device, metric } = this.#series;
-    const { name, severity, detector } = this.#rule;
-    const band = {
-      ...(verdict.expected === undefined ? {} : { expected: verdict.expected }),
-      ...(verdict.lower === undefined ? {} : { lower: verdict.lower }),
-      ...(verdict.upper === undefined ? {} : { upper: verdict.upper }),
-    };
-    const base = { rule: name, severity, device, metric, detector, value, score: verdict.score, ...band };
-    this.#active = {
-      ...{ v: 1, id: alertId(name, device, metric, ts), state: "firing", startedAt: ts, updatedAt: ts },
-      ...base,
-      threshold: this.#rule.threshold,
-      summary: summaryOf(base),
-    };
-    return this.#active;
+    life.pendingSince ??= ts;
+    if (ts - life.pendingSince < this.#rule.forMs) return NOTHING;
+    life.active = life.begin(life.pendingSince, ts, value, verdict, recent);
+    life.pendingSince = null;
+    return [life.active];
   }
 
-  #clears(ts: number, value: number): boolean {
-    if (this.#rule.detector === "range" && !isCleared(this.#rule.params as RangeParams, value)) return false;
-    return ts >= this.#alarmTs + this.#rule.clearAfterMs;
+  #clears(ts: number, value: number, score: number): boolean {
+    const { detector, params, clearThreshold } = this.#rule;
+    if (detector === "range" && !isCleared(params as RangeParams, value)) return false;
+    if (score >= clearThreshold && score < this.#rule.threshold) return false;
+    return ts >= this.#life.alarmTs + this.#life.clearAfterMs;
   }
 
-  #resolve(ts: number, value: number): Alert {
-    const resolved: Alert = { ...this.#active!, state: "resolved", updatedAt: ts, resolvedAt: ts, value };
-    this.#active = null;
-    this.#alarmTs = ts;
-    return resolved;
+  #move(ts: number, value: number, score: number): void {
+    this.#moved.ts = ts;
+    this.#moved.value = value;
+    this.#moved.score = score;
+  }
+}
+
+function detectorOf(rule: Rule, saved?: DetectorSnapshot): Detector {
+  const kind = detectors[rule.detector]!;
+  if (saved?.kind !== rule.detector) return kind.create(rule.params);
+  try {
+    return kind.load(rule.params, saved);
+  } catch (error) {
+    // The rule's parameters changed the shape of the detector's state: what it learned does not fit any more.
+    if (error instanceof RangeError) return kind.create(rule.params);
+    throw error;
   }
 }

@@ -2,6 +2,7 @@
  * The sentence a person reads first when an alert wakes them.
  */
 import type { Alert } from "../../contracts/alert.js";
+import { shortNumber } from "./numbers.js";
 
 type Judged = Pick<
   Alert,
@@ -10,21 +11,17 @@ type Judged = Pick<
 
 export function summaryOf(alert: Judged): string {
   const { device, metric, value, detector, score, expected, lower, upper } = alert;
-  const what = `${metric} of ${device} is ${short(value)}`;
+  const what = `${metric} of ${device} is ${shortNumber(value)}`;
   if (detector === "range") {
     return upper !== undefined && value > upper
-      ? `${what}, above its limit of ${short(upper)}`
-      : `${what}, below its limit of ${short(lower ?? Number.NaN)}`;
+      ? `${what}, above its limit of ${shortNumber(upper)}`
+      : `${what}, below its limit of ${shortNumber(lower ?? Number.NaN)}`;
   }
-  const band = lower === undefined || upper === undefined ? undefined : `${short(lower)} to ${short(upper)}`;
-  const usual = band ?? (expected === undefined ? undefined : `about ${short(expected)}`);
+  const band =
+    lower === undefined || upper === undefined ? undefined : `${shortNumber(lower)} to ${shortNumber(upper)}`;
+  const usual = band ?? (expected === undefined ? undefined : `about ${shortNumber(expected)}`);
   const judged = `${detector} score ${score.toFixed(2)}`;
   return usual === undefined
     ? `${what}, which is unusual (${judged})`
     : `${what}, expected ${usual} (${judged})`;
-}
-
-/** Five significant digits, without exponent noise for everyday numbers. */
-function short(value: number): string {
-  return String(Number(value.toPrecision(5)));
 }

@@ -26,7 +26,7 @@ export interface OperatorOptions extends DownsampleOptions {
 }
 
 /** Layout version of the state: an entry of another version is not read but rebuilt from the log. */
-const STATE_VERSION = 2;
+const STATE_VERSION = 3;
 
 interface Snapshot {
   v: number;
@@ -92,9 +92,20 @@ export class DeviceOperator {
     return offset < this.#next;
   }
 
-  /** Takes the record at `offset`. Alerts that changed state are appended to `alerts`. */
+  /** The earliest ingest time at which a rule on silence fires if nothing comes; Infinity when none can. */
+  get silenceDeadline(): number {
+    return this.#alerts.silenceDeadline;
+  }
+
+  /** Alerts that fire because nothing came up to this ingest time. */
+  silentAt(ingestTimeMs: number): Alert[] {
+    return this.#alerts.silentAt(ingestTimeMs);
+  }
+
+  /** Takes the record at `offset`. Alerts that changed are appended to `alerts`. */
   step(offset: Offset, record: ReadingRecord, alerts: Alert[]): Admission {
     this.#next = offset + 1;
+    for (const alert of this.#alerts.heard(record.ingestTs, record.values)) alerts.push(alert);
     const untimed = record.tsFrom === "gateway";
     const admission = this.#windows.add(record.ts, shortId(record.id), record.values, untimed);
     if (admission !== "counted") return admission;

@@ -20,6 +20,11 @@ export type OutputTopic = (typeof EXACTLY_ONCE_TOPICS)[number];
 /** Header that names the input record an output came from. */
 export const SOURCE_HEADER = "src";
 
+/** Origin of an output of the input record at `offset`; `n` tells outputs of one record for one topic apart. */
+export function outputOrigin(offset: Offset, n = 0): string {
+  return `${offset}#${n}`;
+}
+
 export class OutputTopics {
   readonly #log: Log;
   readonly #task: TaskId;
@@ -41,9 +46,12 @@ export class OutputTopics {
     for (const topic of EXACTLY_ONCE_TOPICS) await this.#collectFrom(topic, ends[topic] ?? []);
   }
 
-  /** Queues an output of the input record at `offset`. `n` tells outputs of one record for one topic apart. */
-  add(topic: OutputTopic, offset: Offset, n: number, record: AppendRecord): void {
-    const source = `${this.#prefix()}${offset}#${n}`;
+  /**
+   * Queues an output. `origin` is what it has come from, the same whenever it comes again: `outputOrigin`, or its own
+   * identity where it comes from no record.
+   */
+  add(topic: OutputTopic, origin: string, record: AppendRecord): void {
+    const source = `${this.#prefix()}${origin}`;
     if (this.#written.delete(`${topic} ${source}`)) return;
     const pending = this.#pending.get(topic);
     const withSource = { ...record, headers: { ...record.headers, [SOURCE_HEADER]: source } };

@@ -14,9 +14,11 @@ import type { ReadingRecord } from "../../contracts/reading.js";
 import type { Rollup } from "../../contracts/rollup.js";
 import { TOPICS } from "../../contracts/topics.js";
 import type { Logger } from "../../runtime/logger.js";
+import { Deadlines } from "../alerting/deadlines.js";
+import { isSilence } from "../alerting/rules.js";
 import { type TaskCounters, zeroCounters } from "./counters.js";
 import { DeviceOperator, type OperatorOptions } from "./device-operator.js";
-import { type OutputEnds, OutputTopics } from "./output-topics.js";
+import { type OutputEnds, OutputTopics, outputOrigin } from "./output-topics.js";
 import { poisonRecord } from "./poison.js";
 import { parseReadingRecord } from "./reading-record.js";
 
@@ -47,12 +49,15 @@ const TASK_KEY = "#task";
 interface TaskState {
   counters: TaskCounters;
   ends: OutputEnds;
+  /** Largest ingest time taken. */
+  ingestTimeMs?: number;
 }
 
 /** Everything one commit writes, kept until it is written. */
 interface Prepared {
   offset: Offset;
   counters: TaskCounters;
+  ingestTimeMs: number;
   committed: Committed;
   closed: AppendRecord[];
   state: Map<string, Uint8Array | null>;
@@ -62,7 +67,17 @@ export class PartitionTask {
   readonly #options: TaskOptions;
   readonly #outputs: OutputTopics;
   readonly #devices = new Map<string, DeviceOperator>();
+  /** Devices with readings that count since the last commit. */
   readonly #dirty = new Set<string>();
+  /** Devices of which only the state has changed. */
+  readonly #changed = new Set<string>();
+  #operatorOptions: OperatorOptions;
+  /** Takes the place of the above at the next commit. */
+  #nextOperatorOptions: OperatorOptions | undefined;
+  /** Present when a rule is on silence. */
+  #deadlines: Deadlines | undefined;
+  /** Largest ingest time seen: the time by which silence is judged. */
+  #ingestTimeMs = 0;
   #restored: RestoredTask | undefined;
   #counters = zeroCounters();
   #alerts: Alert[] = [];
@@ -74,11 +89,17 @@ export class PartitionTask {
 
   constructor(options: TaskOptions) {
     this.#options = options;
+    this.#operatorOptions = options.operator;
     this.#outputs = new OutputTopics(options.log, options.task);
   }
 
   get counters(): Readonly<TaskCounters> {
     return this.#counters;
+  }
+
+  /** The next input offset to take. */
+  get next(): Offset {
+    return this.#next;
   }
 
   /** Input records taken since the last commit. */
@@ -101,6 +122,8 @@ export class PartitionTask {
     const saved = this.#restored.get(TASK_KEY);
     const state = saved ? readTaskState(saved) : undefined;
     if (state) this.#counters = state.counters;
+    this.#ingestTimeMs = state?.ingestTimeMs ?? 0;
+    this.#watchSilence();
     if (writeTopics) await this.#outputs.restore(state?.ends ?? {});
     this.#next = this.#restored.offset ?? otherwise;
     this.#committedNext = this.#next;
@@ -112,10 +135,36 @@ export class PartitionTask {
     if (this.#prepared) throw new Error("a commit has not finished: repeat it before taking more records");
     for (const record of records) {
       if (record.offset < this.#next) continue;
+      if (record.timestamp > this.#logTime) this.#logTime = record.timestamp;
       this.#take(record);
       this.#next = record.offset + 1;
-      if (record.timestamp > this.#logTime) this.#logTime = record.timestamp;
     }
+  }
+
+  /** True when {@link tick} may have something to do. */
+  silenceDue(nowMs: number): boolean {
+    return (this.#deadlines?.earliest ?? Number.POSITIVE_INFINITY) <= nowMs;
+  }
+
+  /**
+   * Judges silence as if the log had come to this ingest time. For the end of the log only: every record there is must
+   * have been taken, or a device would be called silent whose readings wait.
+   */
+  tick(nowMs: number): void {
+    if (this.#prepared) throw new Error("a commit has not finished: repeat it before a tick");
+    this.#silentUntil(nowMs);
+  }
+
+  /** Puts other rules in force, from the next commit on: until then the state belongs to those there are. */
+  useOperator(options: OperatorOptions): void {
+    this.#nextOperatorOptions = options;
+    if (!this.#pending) this.#switchOperator();
+  }
+
+  /** Something is to be committed. */
+  get #pending(): boolean {
+    const { size } = this.#changed;
+    return this.#next !== this.#committedNext || size > 0 || this.#prepared !== undefined;
   }
 
   /**
@@ -123,10 +172,10 @@ export class PartitionTask {
    * @throws SluiceError STORE_UNAVAILABLE, LOG_UNAVAILABLE (repeat), FENCED (drop the task)
    */
   async commit(): Promise<Committed | undefined> {
-    if (this.#next === this.#committedNext) return undefined;
+    if (!this.#pending) return undefined;
     this.#prepared ??= this.#prepare();
     const { log, checkpoints, task, writeTopics } = this.#options;
-    const { offset, counters, committed, closed, state } = this.#prepared;
+    const { offset, counters, ingestTimeMs, committed, closed, state } = this.#prepared;
     let ends: OutputEnds = {};
     if (writeTopics) {
       ends = await this.#outputs.append();
@@ -135,12 +184,13 @@ export class PartitionTask {
         closed.length = 0;
       }
     }
-    const taskState: TaskState = { counters, ends };
+    const taskState: TaskState = { counters, ends, ingestTimeMs };
     state.set(TASK_KEY, Buffer.from(JSON.stringify(taskState)));
     await checkpoints.commit(task, { offset, state }, committed);
     this.#prepared = undefined;
     this.#committedNext = offset;
     this.#evict();
+    if (this.#nextOperatorOptions) this.#switchOperator();
     return committed;
   }
 
@@ -153,9 +203,15 @@ export class PartitionTask {
         { ...this.#options.task, offset: record.offset, why: reading },
         "poison record",
       );
-      this.#outputs.add(TOPICS.invalid, record.offset, 0, poisonRecord(this.#options.task, record, reading));
+      this.#outputs.add(
+        TOPICS.invalid,
+        outputOrigin(record.offset),
+        poisonRecord(this.#options.task, record, reading),
+      );
       return;
     }
+    this.#ingestTimeMs = Math.max(this.#ingestTimeMs, reading.ingestTs);
+    this.#silentUntil(this.#ingestTimeMs);
     const operator = this.#operator(reading.deviceId);
     if (operator.includes(record.offset)) {
       // Its outputs came before its state, so nothing is left to do; what it was counted as is not remembered.
@@ -169,26 +225,67 @@ export class PartitionTask {
     else {
       this.#counters.counted++;
       this.#dirty.add(reading.deviceId);
-      for (const [n, alert] of alerts.entries()) this.#alert(record.offset, n, alert);
     }
+    if (this.#deadlines) {
+      this.#deadlines.add(reading.deviceId, operator.silenceDeadline);
+      this.#changed.add(reading.deviceId);
+    }
+    for (const [n, alert] of alerts.entries())
+      this.#alert(outputOrigin(record.offset, n), alert, this.#logTime);
+  }
+
+  /** Fires what is due by this ingest time, in the order of the deadlines. */
+  #silentUntil(ingestTimeMs: number): void {
+    for (;;) {
+      const due = this.#deadlines?.takeDue(ingestTimeMs);
+      if (!due) return;
+      const operator = this.#operator(due.device);
+      for (const alert of operator.silentAt(due.at)) {
+        this.#changed.add(due.device);
+        // It comes from no record: a tick or any later record may have been the first to show it.
+        this.#alert(`silence/${alert.id}`, alert, alert.startedAt);
+      }
+      this.#deadlines!.add(due.device, operator.silenceDeadline);
+    }
+  }
+
+  /** Finds the deadlines of all devices there are. */
+  #watchSilence(): void {
+    this.#deadlines = this.#operatorOptions.rules.some(isSilence) ? new Deadlines() : undefined;
+    if (!this.#deadlines) return;
+    for (const [key, bytes] of this.#restored!.entries()) {
+      if (key === TASK_KEY) continue;
+      const { silenceDeadline } = DeviceOperator.load(key, this.#operatorOptions, bytes);
+      this.#deadlines.add(key, silenceDeadline);
+    }
+  }
+
+  /** All state is committed here: it is read back under the new rules when it is needed. */
+  #switchOperator(): void {
+    this.#operatorOptions = this.#nextOperatorOptions!;
+    this.#nextOperatorOptions = undefined;
+    this.#devices.clear();
+    this.#watchSilence();
   }
 
   #late(record: LogRecord, reading: ReadingRecord): void {
     this.#counters.late++;
     this.#options.onLate?.(reading);
-    this.#outputs.add(TOPICS.late, record.offset, 0, {
+    this.#outputs.add(TOPICS.late, outputOrigin(record.offset), {
       key: reading.deviceId,
       value: Buffer.from(record.value),
       timestamp: record.timestamp,
     });
   }
 
-  #alert(offset: Offset, n: number, alert: Alert): void {
-    if (alert.state === "firing") this.#counters.alertsFired++;
-    else this.#counters.alertsResolved++;
+  #alert(origin: string, alert: Alert, timestamp: number): void {
+    if (!alert.corrected) {
+      if (alert.state === "firing") this.#counters.alertsFired++;
+      else this.#counters.alertsResolved++;
+    }
     this.#alerts.push(alert);
     const value = Buffer.from(JSON.stringify(alert));
-    this.#outputs.add(TOPICS.alerts, offset, n, { key: alert.device, value, timestamp: this.#logTime });
+    this.#outputs.add(TOPICS.alerts, origin, { key: alert.device, value, timestamp });
   }
 
   #operator(device: string): DeviceOperator {
@@ -196,8 +293,8 @@ export class PartitionTask {
     if (operator) return operator;
     const bytes = this.#restored?.get(device);
     operator = bytes
-      ? DeviceOperator.load(device, this.#options.operator, bytes)
-      : DeviceOperator.create(device, this.#options.operator);
+      ? DeviceOperator.load(device, this.#operatorOptions, bytes)
+      : DeviceOperator.create(device, this.#operatorOptions);
     this.#devices.set(device, operator);
     return operator;
   }
@@ -218,11 +315,16 @@ export class PartitionTask {
       this.#devices.delete(device);
       this.#devices.set(device, operator);
     }
+    for (const device of this.#changed) {
+      if (!this.#dirty.has(device)) state.set(device, this.#devices.get(device)!.save());
+    }
     this.#dirty.clear();
+    this.#changed.clear();
     const alerts = this.#alerts;
     this.#alerts = [];
     const committed = { rollups, alerts, devices };
-    return { offset: this.#next, counters: { ...this.#counters }, committed, closed, state };
+    const position = { offset: this.#next, ingestTimeMs: this.#ingestTimeMs };
+    return { ...position, counters: { ...this.#counters }, committed, closed, state };
   }
 
   #rollupRecord(rollup: Rollup): AppendRecord {

@@ -15,6 +15,7 @@ import type { Logger } from "../../runtime/logger.js";
 import type { Registry } from "../../runtime/metrics.js";
 import { Mutex } from "../../runtime/mutex.js";
 import { retry } from "../../runtime/retry.js";
+import type { Rule } from "../alerting/rules.js";
 import { addCounters, type TaskCounters, zeroCounters } from "./counters.js";
 import type { OperatorOptions } from "./device-operator.js";
 import { type ProcessorMetrics, processorMetrics } from "./metrics.js";
@@ -40,6 +41,12 @@ export interface ProcessorOptions {
 /** Keeps a task that fails at once from spinning. */
 const RESTART_DELAY_MS = 1_000;
 
+/**
+ * How far behind the wall clock silence is judged where the log ends: a reading that a gateway has stamped may take so
+ * long to get into the log and here.
+ */
+export const SILENCE_GRACE_MS = 10_000;
+
 interface Running {
   task: PartitionTask;
   mutex: Mutex;
@@ -52,6 +59,7 @@ export class Processor {
   readonly #logger: Logger;
   readonly #metrics: ProcessorMetrics;
   readonly #running = new Map<number, Running>();
+  #operator: OperatorOptions;
   readonly #stop = new AbortController();
   #subscription: Subscription | undefined;
   #loops: Promise<unknown> = Promise.resolve();
@@ -60,6 +68,7 @@ export class Processor {
 
   constructor(options: ProcessorOptions) {
     this.#options = options;
+    this.#operator = options.operator;
     this.#logger = options.logger.child({ part: "processor" });
     this.#metrics = processorMetrics(options.registry, {
       counters: () => this.counters(),
@@ -103,6 +112,15 @@ export class Processor {
     return this.#subscription ? undefined : "not subscribed";
   }
 
+  /** Puts other rules in force, each partition at its next commit. */
+  async useRules(rules: readonly Rule[]): Promise<void> {
+    this.#operator = { ...this.#operator, rules };
+    const tasks = [...this.#running.values()];
+    await Promise.all(
+      tasks.map(({ task, mutex }) => mutex.run(async () => task.useOperator(this.#operator))),
+    );
+  }
+
   /** Commits what was taken and releases the partitions. */
   async close(): Promise<void> {
     this.#stop.abort();
@@ -142,7 +160,10 @@ export class Processor {
     const earliest =
       (await log.ranges(TOPICS.readings)).find((range) => range.partition === partition)?.earliest ?? 0;
     const restore = async () => {
-      const task = new PartitionTask({ ...this.#options, task: id, logger: this.#logger, writeTopics: true });
+      const task = new PartitionTask({
+        ...{ ...this.#options, operator: this.#operator },
+        ...{ task: id, logger: this.#logger, writeTopics: true },
+      });
       return { task, offset: await task.restore(earliest) };
     };
     const { task, offset } = await restore().catch((error) => {
@@ -161,14 +182,15 @@ export class Processor {
     const running = this.#running.get(partition);
     if (!running) throw new Error(`batch for partition ${partition}, which is not assigned`);
     await running.mutex.run(async () => {
-      await this.#process(partition, running.task, records);
+      await this.#guarded(partition, () => running.task.process(records));
       if (running.task.uncommitted >= this.#options.maxRecordsPerCommit) await this.#commit(running);
     });
   }
 
-  async #process(partition: number, task: PartitionTask, records: LogRecord[]): Promise<void> {
+  /** Runs operators; a state that they cannot read is dropped, to be rebuilt from the log. */
+  async #guarded(partition: number, work: () => void): Promise<void> {
     try {
-      task.process(records);
+      work();
     } catch (error) {
       // What stopped half-way through its input must not be committed, not by a commit that waits already either.
       this.#running.get(partition)?.stop.abort();
@@ -227,13 +249,27 @@ export class Processor {
     while (!signal.aborted) {
       await clock.sleep(commitIntervalMs, signal).catch(() => undefined);
       if (signal.aborted) return;
-      const commits = [...this.#running.values()].map((running) =>
-        running.mutex.run(() => this.#commit(running)),
+      const commits = [...this.#running].map(([partition, running]) =>
+        running.mutex.run(async () => {
+          // What an earlier commit has not finished comes first.
+          await this.#commit(running);
+          if (await this.#tick(partition, running.task)) await this.#commit(running);
+        }),
       );
       for (const result of await Promise.allSettled(commits)) {
         if (result.status === "rejected" && !signal.aborted) await this.#abandon(result.reason);
       }
     }
+  }
+
+  /** At the end of the log the wall clock stands in for its time: a silent device adds nothing to it. */
+  async #tick(partition: number, task: PartitionTask): Promise<boolean> {
+    const nowMs = this.#options.clock.now() - SILENCE_GRACE_MS;
+    if (!task.silenceDue(nowMs)) return false;
+    const ranges = await this.#options.log.ranges(TOPICS.readings);
+    if (ranges.find((range) => range.partition === partition)?.next !== task.next) return false;
+    await this.#guarded(partition, () => task.tick(nowMs));
+    return true;
   }
 
   /** Subscribes again whenever the subscription ends with an error that passes by itself. */

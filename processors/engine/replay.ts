@@ -31,6 +31,11 @@ export interface ReplayOptions {
   /** Records between two writes. */
   recordsPerWrite?: number;
   maxDevicesInMemory?: number;
+  /**
+   * The wall clock, for a replay up to the live end of the log: silence is judged up to it. Without one, it is judged
+   * up to the last record.
+   */
+  nowMs?: number;
   /** Told of each record that is too late for its windows. */
   onLate?: (record: ReadingRecord) => void;
   onProgress?: (done: number, total: number) => void;
@@ -78,6 +83,7 @@ async function replayPartition(
     if (task.uncommitted >= recordsPerWrite) await task.commit();
     onProgress(task.counters.processed);
   }
+  if (options.nowMs !== undefined) task.tick(options.nowMs);
   await task.commit();
   return task.counters;
 }

@@ -27,6 +27,8 @@ export interface RecomputeOptions {
   /** Window starts in [fromMs, toMs). */
   fromMs: number;
   toMs: number;
+  /** The wall clock up to which live processing has judged silence. */
+  nowMs?: number;
   onProgress?: (done: number, total: number) => void;
   signal?: AbortSignal;
 }

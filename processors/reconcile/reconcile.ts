@@ -10,6 +10,7 @@ import type { Log } from "../../contracts/ports/log.js";
 import type { Store } from "../../contracts/ports/store.js";
 import type { Logger } from "../../runtime/logger.js";
 import type { OperatorOptions } from "../engine/device-operator.js";
+import { SILENCE_GRACE_MS } from "../engine/processor.js";
 import { compare, type Difference } from "./compare.js";
 import { type Recomputed, recompute } from "./recompute.js";
 import { rangesFor } from "./replay-range.js";
@@ -93,7 +94,7 @@ async function lookOnce(options: ReconcileOptions): Promise<Look> {
   const whole = (await log.ranges("telemetry.readings")).every(({ earliest }) => earliest === 0);
   const retained = await rangesFor(log, whole ? 0 : fromMs, operator, maxClockSkewMs);
   const expected = await recompute({
-    ...{ ...options, ranges: retained.ranges },
+    ...{ ...options, ranges: retained.ranges, nowMs: options.clock.now() - SILENCE_GRACE_MS },
     onProgress: (done, total) => onProgress?.("reading the log", done, total),
   });
   const differences = await compare(expected, {

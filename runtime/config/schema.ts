@@ -139,7 +139,13 @@ export const configSchema = z.strictObject({
         .array(z.record(z.string(), z.unknown()))
         .nullable()
         .default(null)
-        .describe("alert rules; without any, the learned detector watches every series"),
+        .describe("alert rules; without any here or in rulesFile, the default rules apply"),
+      rulesFile: z
+        .string()
+        .min(1)
+        .nullable()
+        .default(null)
+        .describe("YAML file with a list rules, taken up again whenever it changes; instead of alerts.rules"),
       publish: z.boolean().default(true).describe("publish alerts to MQTT on alerts/{deviceId}"),
     })
     .prefault({}),
