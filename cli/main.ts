@@ -9,6 +9,7 @@ import { configCommands } from "./commands/config.js";
 import { demoCommand } from "./commands/demo.js";
 import { detectCommand } from "./commands/detect.js";
 import { dlqCommands } from "./commands/dlq.js";
+import { doctorCommand } from "./commands/doctor.js";
 import { reconcileCommand } from "./commands/reconcile.js";
 import { replayCommand } from "./commands/replay.js";
 import { serveCommands } from "./commands/serve.js";
@@ -35,6 +36,7 @@ dlqCommands(program);
 topicsCommand(program);
 detectCommand(program);
 configCommands(program);
+doctorCommand(program);
 
 try {
   await program.parseAsync();
