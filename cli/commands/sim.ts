@@ -21,6 +21,7 @@ import { Progress } from "../output.js";
 import { withSettings } from "../settings.js";
 import { withLog } from "../with-log.js";
 import { stopSignal } from "./serve.js";
+import { simPlayCommand, simRecordCommand } from "./sim-record.js";
 import { apiOf, judge, simVerifyCommand, type VerdictFlags, verdictOptions } from "./sim-verify.js";
 
 export function simCommand(program: Command): void {
@@ -36,6 +37,8 @@ export function simCommand(program: Command): void {
     withLog(command, (log, config) => run(command, log, config)),
   );
   simVerifyCommand(sim);
+  simRecordCommand(sim);
+  simPlayCommand(sim);
 }
 
 function fleetOptions(sim: Command): Command {
