@@ -104,7 +104,12 @@ async function start(
     ...{ store: state.store, log, registry, logger, clock: systemClock },
     resolutions: resolutionsOf(config),
     pageDir: join(packageRoot, "dist", "dashboard"),
-    sources: { stats: stats.read, ready: readiness(log, state.store, running), live, mqttPort },
+    sources: {
+      stats: stats.read,
+      ready: readiness({ config, log, store: state.store, running, stats: stats.read, registry }),
+      live,
+      mqttPort,
+    },
   });
   lifecycle.add("api", api);
   if (running.gateway) lifecycle.add("gateway", running.gateway);

@@ -90,7 +90,7 @@ describe("metrics", () => {
     const problems = [...known.values()]
       .filter(({ name }) => name.startsWith("sluice_"))
       .flatMap(({ name, type, help }) => [
-        ...(/^sluice_[a-z]+(_[a-z]+)+$/.test(name) ? [] : [`${name}: not snake_case with its part`]),
+        ...(/^sluice(_[a-z]+)+$/.test(name) ? [] : [`${name}: not snake_case`]),
         ...((type === "counter") === name.endsWith("_total") ? [] : [`${name}: _total is for counters`]),
         ...(type !== "histogram" || /_(seconds|bytes)$/.test(name) ? [] : [`${name}: no base unit`]),
         ...(/_(ms|millis|milliseconds|micros|nanos|kb|mb|kib|mib|percent)(_|$)/.test(name)
@@ -119,6 +119,15 @@ describe("metrics", () => {
     const few = series(await scrape());
     await readingsOf(Array.from({ length: 20 }, (_, i) => `tram-${i}`));
     assert.deepEqual(series(await scrape()), few);
+  });
+
+  test("readiness is shown check by check", () => {
+    const ready = page.split("\n").filter((line) => line.startsWith("sluice_ready{"));
+    const checks = ["log", "store", "disk", "processor"];
+    assert.deepEqual(
+      ready,
+      checks.map((check) => `sluice_ready{check="${check}"} 1`),
+    );
   });
 
   test("latencies of arrival, ack and store are observed", () => {
