@@ -181,6 +181,13 @@ test("one process notifies, another stands by and takes over with the state", as
   await w.clock.advance(MINUTE);
   assert.equal(sent.length, 1);
   assert.match(sent[0]!, /^second /);
+  const { offset, state } = w.state.tasks.get(`${TASK.group} ${TASK.topic} ${TASK.partition}`)!;
+  assert.equal(offset, 1);
+  const positions = JSON.parse(Buffer.from(state.get("#positions")!).toString());
+  assert.deepEqual(
+    positions,
+    [0, 1, 2].map((partition) => [partition, partition === "d1".length % 3 ? 1 : 0]),
+  );
 });
 
 test("closing lets an attempt under way end, and remembers that it did", async (t) => {
