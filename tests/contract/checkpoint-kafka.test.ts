@@ -3,29 +3,29 @@
  * owners killed in mid-commit, compaction.
  */
 import assert from "node:assert/strict";
-import { after, afterEach, before, describe, it } from "node:test";
+import { describe, it } from "node:test";
 import { changelogTopic } from "../../adapters/checkpoint/kafka/entries.js";
-import { type KafkaCheckpoints, openKafkaCheckpoints } from "../../adapters/checkpoint/kafka/index.js";
-import { type Child, startChild } from "../../adapters/checkpoint/kafka/testing/child.js";
-import { intrude } from "../../adapters/checkpoint/kafka/testing/intruder.js";
-import { openKafkaLog } from "../../adapters/log/kafka/index.js";
+import { openKafkaCheckpoints } from "../../adapters/checkpoint/kafka/index.js";
 import {
-  missingForKafka,
-  TestBroker,
-  topicSettings,
-  withAdmin,
-} from "../../adapters/log/kafka/testing/broker.js";
+  change,
+  contents,
+  eventually,
+  fenced,
+  logger,
+  start,
+  unavailable,
+  withBroker,
+} from "../../adapters/checkpoint/kafka/testing/harness.js";
+import { intrude } from "../../adapters/checkpoint/kafka/testing/intruder.js";
+import { missingForKafka, topicSettings, withAdmin } from "../../adapters/log/kafka/testing/broker.js";
 import { EMPTY_BATCH } from "../../adapters/store/batch.js";
 import { hasCode, SluiceError } from "../../contracts/errors.js";
-import type { RestoredTask, TaskId } from "../../contracts/ports/checkpoint.js";
 import { systemClock } from "../../runtime/clock.js";
-import { createLogger } from "../../runtime/logger.js";
 import { checkpointContractSuite } from "../../testkit/contracts/checkpoint-suite.js";
 import { summary } from "../../testkit/contracts/store-suite.js";
 import { MemoryStateData, MemoryStore } from "../../testkit/memory-state.js";
 
 const missing = missingForKafka();
-const logger = createLogger(process.env.SLUICE_TEST_LOG ?? "silent");
 
 if (missing !== undefined) {
   console.error(missing);
@@ -53,82 +53,6 @@ async function openSuite() {
     },
   };
 }
-
-async function start() {
-  const broker = await TestBroker.start();
-  const { brokers } = broker;
-  const log = await openKafkaLog({ brokers, clientId: "contract", clock: systemClock, logger });
-  await log.ensureTopics([
-    { name: "telemetry.readings", partitions: 1 },
-    { name: "t", partitions: 11 },
-    { name: "t1", partitions: 1 },
-  ]);
-  await log.close();
-  return { broker, brokers };
-}
-
-/** A broker for a group of tests; instances are closed after each. */
-function withBroker() {
-  let started: Awaited<ReturnType<typeof start>>;
-  let opened: KafkaCheckpoints[] = [];
-  let children: Child[] = [];
-  let groups = 0;
-  before(async () => {
-    started = await start();
-  });
-  afterEach(async () => {
-    await Promise.all(children.map((child) => child.stop("SIGKILL")));
-    await Promise.all(opened.map((checkpoints) => checkpoints.close()));
-    opened = [];
-    children = [];
-  });
-  after(() => started.broker.stop());
-  return {
-    broker: () => started.broker,
-    brokers: () => started.brokers,
-    open(more: Partial<Parameters<typeof openKafkaCheckpoints>[0]> = {}): KafkaCheckpoints {
-      const { brokers } = started;
-      const checkpoints = openKafkaCheckpoints({
-        brokers,
-        clientId: "test",
-        clock: systemClock,
-        logger,
-        ...more,
-      });
-      opened.push(checkpoints);
-      return checkpoints;
-    },
-    task: (): TaskId => ({ group: `group-${++groups}`, topic: "telemetry.readings", partition: 0 }),
-    committer({ group, topic }: TaskId, entries: number): Child {
-      const args = [started.brokers.join(), group, topic, String(entries)];
-      const child = startChild(
-        import.meta.resolve("../../adapters/checkpoint/kafka/testing/child.js"),
-        "committer",
-        args,
-      );
-      children.push(child);
-      return child;
-    },
-  };
-}
-
-function change(offset: number, state: Record<string, string | null>) {
-  const entries = Object.entries(state).map(
-    ([key, value]) => [key, value === null ? null : Buffer.from(value)] as const,
-  );
-  return { offset, state: new Map(entries) };
-}
-
-function contents(restored: RestoredTask): Record<string, string> {
-  const entries = Array.from(
-    restored.entries(),
-    ([key, value]) => [key, Buffer.from(value).toString()] as const,
-  );
-  return Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : 1)));
-}
-
-const fenced = (error: unknown) => hasCode(error, "FENCED");
-const unavailable = (error: unknown) => hasCode(error, "LOG_UNAVAILABLE");
 
 function ownershipTests(): void {
   const kafka = withBroker();
@@ -318,18 +242,6 @@ function crashTests(): void {
     assert.equal(restored.offset, offset);
     assert.deepEqual(contents(restored), { a: String(offset) });
   });
-}
-
-async function eventually(work: () => Promise<void>): Promise<void> {
-  const giveUpAt = Date.now() + 60_000;
-  for (;;) {
-    try {
-      return await work();
-    } catch (error) {
-      if (!unavailable(error) || Date.now() > giveUpAt) throw error;
-      await systemClock.sleep(100);
-    }
-  }
 }
 
 function changelogTests(): void {
