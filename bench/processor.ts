@@ -51,7 +51,7 @@ const logger = createLogger("warn");
 const LIVE_DEVICES = 50;
 /** Past the allowed lateness, when as many windows are open as will ever be. */
 const LIVE_WARMUP_ROUNDS = 700;
-const LIVE_ROUNDS = 200;
+const LIVE_ROUNDS = 40;
 
 /** Time for one round of all readings, and the number of rollups: equal work, or the bench is wrong. */
 interface Measured {
