@@ -6,8 +6,11 @@ import { SluiceError } from "../contracts/errors.js";
 
 /** Files a process has open besides its devices: log segments, ledger, standard streams, the event loop's own. */
 const OTHER_FILES = 64;
-/** Linux gives a source address 28,232 ports (32768 to 60999); some are taken or still in TIME_WAIT. */
-export const DEVICES_PER_ADDRESS = 20_000;
+/**
+ * Linux gives a source address 28,232 ports (32768 to 60999), tries every other one of them first, and searches ever
+ * longer once those are taken.
+ */
+export const DEVICES_PER_ADDRESS = 10_000;
 
 /** @throws SluiceError CONFIG_INVALID when the operating system will not let so many devices connect */
 export function checkOpenFiles(devices: number, limit = openFileLimit()): void {

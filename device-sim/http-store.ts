@@ -1,10 +1,11 @@
 /**
- * Rollups, devices and counters of a running Sluice over its HTTP API, for a simulator in another process.
+ * Rollups, alerts, devices and counters of a running Sluice over its HTTP API, for a simulator in another process.
  */
 
+import type { Alert } from "../contracts/alert.js";
 import type { DeviceSummary } from "../contracts/device.js";
 import { SluiceError } from "../contracts/errors.js";
-import type { RollupQuery, Store } from "../contracts/ports/store.js";
+import type { AlertQuery, RollupQuery, Store } from "../contracts/ports/store.js";
 import type { Rollup } from "../contracts/rollup.js";
 import { parseDurationMs } from "../contracts/window.js";
 import type { Stats } from "./baseline.js";
@@ -14,7 +15,7 @@ const WINDOWS_PER_REQUEST = 500;
 const REQUEST_TIMEOUT_MS = 30_000;
 
 /** Reads a running Sluice. All methods throw SluiceError STORE_UNAVAILABLE when it does not answer. */
-export class HttpStore implements Pick<Store, "rollups" | "devices" | "check"> {
+export class HttpStore implements Pick<Store, "rollups" | "alerts" | "devices" | "check"> {
   readonly #base: string;
   readonly #headers: Record<string, string>;
 
@@ -41,6 +42,15 @@ export class HttpStore implements Pick<Store, "rollups" | "devices" | "check"> {
       for (const rollup of answer.rollups) rollups.push({ ...rollup, device, metric, resolution });
     }
     return rollups.slice(0, limit);
+  }
+
+  async alerts({ state, device, limit }: AlertQuery): Promise<Alert[]> {
+    const search = new URLSearchParams({
+      ...(state !== undefined && { state }),
+      ...(device !== undefined && { device }),
+      ...(limit !== undefined && { limit: `${limit}` }),
+    });
+    return (await this.#get<{ alerts: Alert[] }>(`/api/v1/alerts?${search}`)).alerts;
   }
 
   async devices(): Promise<DeviceSummary[]> {

@@ -58,6 +58,7 @@ export function reportRows(r: VerifyReport): Row[] {
     rollupRow(r),
     statsRow(r),
     faultsRow(r),
+    ...detectionRows(r),
     latencyRow("publish to ack", r.latency.publishToAck),
     latencyRow("due to ack", r.latency.dueToAck),
   ];
@@ -78,6 +79,20 @@ function faultsRow({ faults }: VerifyReport): Row {
   const injected = Object.entries(faults).filter(([, count]) => count > 0);
   const total = injected.reduce((sum, [, count]) => sum + count, 0);
   return ["faults injected", `${total}`, injected.map(([name, count]) => `${count} ${name}`).join(", ")];
+}
+
+function detectionRows({ detection }: VerifyReport): Row[] {
+  if (!detection) return [];
+  const { labels, detected, alerts, falseAlerts, precision, recall, timeToDetect, byKind } = detection;
+  const percent = (part: number | undefined) => (part === undefined ? "-" : `${(100 * part).toFixed(1)} %`);
+  const seconds = (ms: number) => `${(ms / 1_000).toFixed(1)} s`;
+  const kinds = Object.entries(byKind).map(([kind, tally]) => `${kind} ${tally.detected}/${tally.labels}`);
+  const soon = `${seconds(timeToDetect.p50)} p50, ${seconds(timeToDetect.max)} max`;
+  return [
+    ["anomalies found", `${detected}`, `of ${labels}: ${kinds.join(", ")}`],
+    ["recall", percent(recall), detected > 0 ? `time to detect ${soon}` : ""],
+    ["precision", percent(precision), `${falseAlerts} of ${alerts} alerts belong to no injected anomaly`],
+  ];
 }
 
 function latencyRow(name: string, latency: Latency): Row {

@@ -11,6 +11,7 @@ import type { Baseline, Stats, StatsSource } from "./baseline.js";
 import { ackLatency, type Latency } from "./latency.js";
 import type { Ledger } from "./ledger.js";
 import { LABELS } from "./script.js";
+import { type AlertSource, type DetectionVerdict, judgeAlerts } from "./verify-alerts.js";
 import {
   type Finding,
   judgeLog,
@@ -29,6 +30,8 @@ export interface VerifyOptions {
   store?: Pick<Store, "rollups">;
   /** Without it, or without counters in the baseline, counters are not checked. */
   stats?: StatsSource;
+  /** With it, and with anomalies in the ledger, the detectors are judged: for information, not for the verdict. */
+  alerts?: AlertSource;
   /** Where things stood before the run. Default: what the ledger says; else the topics are read from their start. */
   baseline?: Baseline;
   /** Which rollups to check. Default 10s. */
@@ -89,6 +92,8 @@ export interface VerifyReport {
   rollups: { checked: boolean; resolution: string; windows: number; mismatches: number };
   rollupMismatches: RollupMismatch[];
   stats: StatsVerdict;
+  /** How the injected anomalies were found; undefined when there were none, or nobody to ask. */
+  detection?: DetectionVerdict;
   /** How many messages each fault was done to. */
   faults: Record<keyof typeof LABELS, number>;
   /** Milliseconds from the first publish, and from when the schedule asked for it, to the first ack. */
@@ -111,6 +116,10 @@ export async function verifyLedger(options: VerifyOptions): Promise<VerifyReport
   const late = await lateCopies(log, ledger, baseline);
   onProgress?.("comparing counters");
   const stats = await verifyStats(options, baseline, outcome);
+  const detection =
+    options.alerts && ledger.header.anomalies.length > 0
+      ? await judgeAlerts(ledger, options.alerts)
+      : undefined;
   const report: VerifyReport = {
     ok: false,
     problems: [],
@@ -118,6 +127,7 @@ export async function verifyLedger(options: VerifyOptions): Promise<VerifyReport
     ...lateness(ledger, late),
     ...rollups,
     stats,
+    ...(detection && { detection }),
     faults: labelCounts(ledger),
     latency: { publishToAck: ackLatency(ledger, "sent"), dueToAck: ackLatency(ledger, "due") },
   };

@@ -69,6 +69,7 @@ export async function judge(
   const store = apiOf(flags, config);
   const report = await verifyLedger({
     ...{ ledger, log, store, resolution, settleMs, clock: systemClock, stats: () => store.stats() },
+    alerts: (query) => store.alerts(query),
     onProgress: (step) => progress.show(step),
   });
   progress.clear();

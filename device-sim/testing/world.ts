@@ -15,9 +15,10 @@ import { namedValues } from "../message.js";
 import { deviceScript } from "../script.js";
 import { createSignals, METRICS } from "../signals.js";
 import { type VerifyReport, verifyLedger } from "../verify.js";
+import type { AlertSource } from "../verify-alerts.js";
 import type { ReadLog } from "../verify-log.js";
 
-const START = 1_732_350_000_000;
+export const START = 1_732_350_000_000;
 export const DEVICES = 3;
 
 /** A log of two partitions that holds what a test puts there. */
@@ -158,7 +159,11 @@ export class World {
   }
 
   /** @param settleMs how long rollups may stay as they are before they are judged: long where they will change */
-  verify(query?: (query: RollupQuery) => Promise<Rollup[]>, settleMs = 300): Promise<VerifyReport> {
+  verify(
+    query?: (query: RollupQuery) => Promise<Rollup[]>,
+    settleMs = 300,
+    alerts?: AlertSource,
+  ): Promise<VerifyReport> {
     const stored = async ({ device, metric, from, to }: RollupQuery) =>
       [...this.rollups.values()].filter(
         (r) => r.device === device && r.metric === metric && r.start >= from && r.start < to,
@@ -171,6 +176,7 @@ export class World {
       baseline: { offsets: {}, stats: { received: 0, readings: 0, invalid: 0 } },
       clock: systemClock,
       settleMs,
+      ...(alerts && { alerts }),
     });
   }
 }
