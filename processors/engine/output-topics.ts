@@ -17,6 +17,14 @@ export type OutputEnds = Record<string, Offset[]>;
 const EXACTLY_ONCE_TOPICS = [TOPICS.late, TOPICS.alerts, TOPICS.invalid] as const;
 export type OutputTopic = (typeof EXACTLY_ONCE_TOPICS)[number];
 
+/** Position of a record in an output topic. `timed`: it came with time, and not from a record. */
+interface Found {
+  topic: OutputTopic;
+  partition: number;
+  offset: Offset;
+  timed: boolean;
+}
+
 /** Header that names the input record an output came from. */
 export const SOURCE_HEADER = "src";
 
@@ -25,12 +33,19 @@ export function outputOrigin(offset: Offset, n = 0): string {
   return `${offset}#${n}`;
 }
 
+/** Origin of an output that comes with time alone: its own identity. */
+export function timedOrigin(id: string): string {
+  return `${TIMED}${id}`;
+}
+
+const TIMED = "time/";
+
 export class OutputTopics {
   readonly #log: Log;
   readonly #task: TaskId;
   readonly #pending = new Map<OutputTopic, AppendRecord[]>();
-  /** Outputs found in the topics: not to be appended again. */
-  readonly #written = new Set<string>();
+  /** Outputs found in the topics, by topic and source, and where: not to be appended again. */
+  readonly #written = new Map<string, Found>();
   #ends: OutputEnds = {};
   /** Topics with an append that failed: what it was to store may be there all the same. */
   readonly #uncertain = new Map<OutputTopic, Offset[]>();
@@ -47,8 +62,8 @@ export class OutputTopics {
   }
 
   /**
-   * Queues an output. `origin` is what it has come from, the same whenever it comes again: `outputOrigin`, or its own
-   * identity where it comes from no record.
+   * Queues an output. `origin` is what it has come from, the same whenever it comes again: {@link outputOrigin}, or
+   * {@link timedOrigin} where it comes from no record.
    */
   add(topic: OutputTopic, origin: string, record: AppendRecord): void {
     const source = `${this.#prefix()}${origin}`;
@@ -68,14 +83,38 @@ export class OutputTopics {
     return this.#ends;
   }
 
+  /** True while outputs that came with time were found, and have not come again. */
+  get unsettled(): boolean {
+    for (const { timed } of this.#written.values()) if (timed) return true;
+    return false;
+  }
+
+  /** The time has come for all that comes with time: what was found and has not come again never will. */
+  settle(): void {
+    for (const [key, { timed }] of this.#written) if (timed) this.#written.delete(key);
+  }
+
   async #appendTo(topic: OutputTopic): Promise<void> {
     const ends = this.#uncertain.get(topic) ?? (await this.#endsOf(topic));
     if (this.#uncertain.has(topic)) await this.#dropStored(topic, ends);
     this.#uncertain.set(topic, ends);
     await this.#log.append(topic, this.#pending.get(topic)!);
     this.#uncertain.delete(topic);
-    this.#ends = { ...this.#ends, [topic]: ends };
+    this.#ends = { ...this.#ends, [topic]: this.#untilFound(topic, ends) };
     this.#pending.delete(topic);
+  }
+
+  /**
+   * The ends, but not past outputs found that are still to come again. Those of records come in the order of the input,
+   * before anything new; those that come with time may come after.
+   */
+  #untilFound(topic: OutputTopic, ends: readonly Offset[]): Offset[] {
+    const until = [...ends];
+    for (const found of this.#written.values()) {
+      if (found.timed && found.topic === topic)
+        until[found.partition] = Math.min(until[found.partition] ?? 0, found.offset);
+    }
+    return until;
   }
 
   async #endsOf(topic: OutputTopic): Promise<Offset[]> {
@@ -110,7 +149,9 @@ export class OutputTopics {
     for await (const batch of this.#log.read(topic, partition, from, { to })) {
       for (const record of batch) {
         const source = record.headers[SOURCE_HEADER];
-        if (source?.startsWith(prefix)) this.#written.add(`${topic} ${source}`);
+        if (!source?.startsWith(prefix)) continue;
+        const timed = source.startsWith(TIMED, prefix.length);
+        this.#written.set(`${topic} ${source}`, { topic, partition, offset: record.offset, timed });
       }
     }
   }

@@ -18,7 +18,7 @@ import { Deadlines } from "../alerting/deadlines.js";
 import { isSilence } from "../alerting/rules.js";
 import { type TaskCounters, zeroCounters } from "./counters.js";
 import { DeviceOperator, type OperatorOptions } from "./device-operator.js";
-import { type OutputEnds, OutputTopics, outputOrigin } from "./output-topics.js";
+import { type OutputEnds, OutputTopics, outputOrigin, timedOrigin } from "./output-topics.js";
 import { poisonRecord } from "./poison.js";
 import { parseReadingRecord } from "./reading-record.js";
 
@@ -143,7 +143,7 @@ export class PartitionTask {
 
   /** True when {@link tick} may have something to do. */
   silenceDue(nowMs: number): boolean {
-    return (this.#deadlines?.earliest ?? Number.POSITIVE_INFINITY) <= nowMs;
+    return this.#deadlines !== undefined && (this.#deadlines.earliest <= nowMs || this.#outputs.unsettled);
   }
 
   /**
@@ -153,6 +153,7 @@ export class PartitionTask {
   tick(nowMs: number): void {
     if (this.#prepared) throw new Error("a commit has not finished: repeat it before a tick");
     this.#silentUntil(nowMs);
+    this.#outputs.settle();
   }
 
   /** Puts other rules in force, from the next commit on: until then the state belongs to those there are. */
@@ -243,7 +244,7 @@ export class PartitionTask {
       for (const alert of operator.silentAt(due.at)) {
         this.#changed.add(due.device);
         // It comes from no record: a tick or any later record may have been the first to show it.
-        this.#alert(`silence/${alert.id}`, alert, alert.startedAt);
+        this.#alert(timedOrigin(alert.id), alert, alert.startedAt);
       }
       this.#deadlines!.add(due.device, operator.silenceDeadline);
     }
