@@ -15,6 +15,8 @@ export const WORKING: Mode = { store: true, status: 204 };
 export class LineProtocolServer {
   readonly url: string;
   mode = WORKING;
+  /** From the first write that holds such a line on, this is the mode. */
+  change: { line: RegExp; mode: Mode } | undefined;
   /** A line that is not taken: then the whole request is answered with 400 and these words. */
   refuse: { line: RegExp; words: string } | undefined;
   /** Write requests that were answered as the mode says. */
@@ -75,8 +77,13 @@ export class LineProtocolServer {
     if (!request.url?.startsWith("/api/v2/write")) return reply(404, `${request.url} is not served here`);
     this.requests++;
     const lines = body.split("\n");
-    const { refuse, mode } = this;
+    const { refuse, change } = this;
+    if (change && lines.some((line) => change.line.test(line))) {
+      this.mode = change.mode;
+      this.change = undefined;
+    }
     if (refuse && lines.some((line) => refuse.line.test(line))) return reply(400, refuse.words);
+    const { mode } = this;
     if (mode.store) for (const line of lines) this.#store(line);
     reply(mode.status, `told to answer ${mode.status}`);
   }

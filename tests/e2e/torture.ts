@@ -133,10 +133,11 @@ class Torture {
       ),
     );
     const roundEndMs = Math.min(this.#endMs, performance.now() + ROUND_MS);
-    const faults = [...setup.processes.flatMap(processFaults), ...(kafka ? brokerFaults(kafka) : [])];
+    const faults = setup.processes.flatMap(processFaults);
+    const brokers = kafka ? brokerFaults(kafka) : [];
     do {
       await sleep(this.#random.float() * 3_000);
-      const { name, inject } = faults[this.#random.int(faults.length)]!;
+      const { name, inject } = this.#pick(brokers.length > 0 && this.#random.chance(0.3) ? brokers : faults);
       onEvent(`round ${round}: ${name}`);
       await inject(this.#random);
       this.#result.faults[name] = (this.#result.faults[name] ?? 0) + 1;
@@ -144,6 +145,10 @@ class Torture {
     } while (performance.now() < roundEndMs);
     for (const [i, fleet] of fleets.entries()) await this.#judge(fleet, setup, i, log, kafka !== undefined);
     this.#result.checked.reconciled += await this.#reconcile(kafka?.env ?? {});
+  }
+
+  #pick(faults: readonly Fault[]): Fault {
+    return faults[this.#random.int(faults.length)]!;
   }
 
   async #judge(fleet: RunningFleet, setup: Setup, i: number, log: Log, logFailed: boolean): Promise<void> {
@@ -196,16 +201,14 @@ function processFaults(process: Sluice): Fault[] {
 }
 
 function brokerFaults(kafka: Kafka): Fault[] {
-  return kafka.brokers.flatMap((_, i) => [
-    {
-      name: "kill -9 Kafka node",
-      inject: async (random: Random) => {
-        await kafka.kill(i + 1);
-        await sleep(random.float() * 5_000);
-        await kafka.restart(i + 1);
-      },
+  return kafka.brokers.map((_, i) => ({
+    name: "kill -9 Kafka node",
+    inject: async (random) => {
+      await kafka.kill(i + 1);
+      await sleep(random.float() * 5_000);
+      await kafka.restart(i + 1);
     },
-  ]);
+  }));
 }
 
 function details(report: VerifyReport): string {
