@@ -60,8 +60,23 @@ export function rollupOf(
 ): Rollup {
   const { count, min, max, sum, first, last, sketch } = aggregate;
   const [p50, p95, p99] = quantilesOf(sketch, PERCENTILES, min, max) as [number, number, number];
+  const { device, metric, resolution, start } = series;
+  const mean = sum / count;
   return {
-    ...{ device: series.device, metric: series.metric, resolution: series.resolution, start: series.start },
-    ...{ count, min, max, sum, mean: sum / count, first, last, p50, p95, p99, revision: count },
+    device,
+    metric,
+    resolution,
+    start,
+    count,
+    min,
+    max,
+    sum,
+    mean,
+    first,
+    last,
+    p50,
+    p95,
+    p99,
+    revision: count,
   };
 }

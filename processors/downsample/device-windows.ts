@@ -35,10 +35,20 @@ interface Partial {
   aggregate: Aggregate;
 }
 
+/**
+ * What need not be joined again at every flush: a coarse window up to, but without, the finer window at `until`.
+ * Readings come mostly in order, so mostly only the last finer window changes.
+ */
+interface Prefix extends Partial {
+  until: number;
+}
+
 /** Everything kept per metric. Index 0 is the finest resolution. */
 interface Series {
   /** Final finer windows joined so far, per resolution; index 0 is unused. */
   partials: (Partial | null)[];
+  /** The latest window of each resolution; index 0 is unused. Not saved: it is made again. */
+  prefixes: (Prefix | null)[];
   /** Window starts changed since the last flush, per resolution. */
   dirty: Set<number>[];
   /** Window starts whose closed rollup was not handed out yet, per resolution. */
@@ -108,6 +118,7 @@ export class DeviceWindows {
     for (const [metric, series] of this.#series) {
       if (series.dirty.some((starts) => starts.size > 0) || this.#closes(series)) this.#emit(metric, series);
     }
+    for (const window of this.#windows) window.forgetAggregates();
     const changes = this.#changes;
     this.#changes = [];
     return changes;
@@ -134,6 +145,7 @@ export class DeviceWindows {
     for (const [metric, partials, unclosed] of snapshot.series) {
       this.#series.set(metric, {
         partials,
+        prefixes: partials.map(() => null),
         dirty: partials.map(() => new Set()),
         unclosed: unclosed.map((starts) => new Set(starts)),
       });
@@ -156,15 +168,22 @@ export class DeviceWindows {
       const { resolutions } = this.#options;
       series = {
         partials: resolutions.map(() => null),
+        prefixes: resolutions.map(() => null),
         dirty: resolutions.map(() => new Set()),
         unclosed: resolutions.map(() => new Set()),
       };
       this.#series.set(metric, series);
     }
+    const finest = windowStart(ts, this.#finestMs);
+    if (series.dirty[0]!.has(finest)) return;
+    let start = finest;
     for (let level = 0; level < this.#options.resolutions.length; level++) {
-      const start = windowStart(ts, this.#options.resolutions[level]!.sizeMs);
+      const finer = start;
+      start = windowStart(ts, this.#options.resolutions[level]!.sizeMs);
       series.dirty[level]!.add(start);
       series.unclosed[level]!.add(start);
+      const prefix = series.prefixes[level];
+      if (prefix?.start === start && finer < prefix.until) series.prefixes[level] = null;
     }
   }
 
@@ -200,6 +219,8 @@ export class DeviceWindows {
     const coarser = this.#options.resolutions[above];
     if (!coarser) return;
     const aboveStart = windowStart(start, coarser.sizeMs);
+    const prefix = series.prefixes[above];
+    if (prefix && start >= prefix.until) series.prefixes[above] = null;
     const partial = series.partials[above];
     if (partial && partial.start !== aboveStart) {
       this.#settle(metric, series, above, partial.start, partial.aggregate);
@@ -227,34 +248,72 @@ export class DeviceWindows {
     });
   }
 
-  /** Computes the windows of all levels that are not final, each from the finer ones, and hands out the changed. */
+  /** Hands out the windows of all levels that changed or closed, each joined from the finer ones. */
   #emit(metric: string, series: Series): void {
-    let finer: Partial[] = [];
-    for (const window of this.#windows) {
-      const aggregate = window.aggregate(metric);
-      if (aggregate) finer.push({ start: window.start, aggregate });
-    }
+    const starts = this.#startsByLevel(metric, series);
+    const known = new Map<string, Aggregate>();
     for (let level = 0; level < this.#options.resolutions.length; level++) {
-      if (level > 0) finer = this.#coarser(series, level, finer);
       const { sizeMs } = this.#options.resolutions[level]!;
-      for (const { start, aggregate } of finer) {
+      for (const start of starts[level]!) {
         const closing = series.unclosed[level]!.has(start) && start + sizeMs <= this.#watermark;
-        if (series.dirty[level]!.has(start) || closing) this.#change(metric, series, level, start, aggregate);
+        if (!series.dirty[level]!.has(start) && !closing) continue;
+        this.#change(
+          metric,
+          series,
+          level,
+          start,
+          this.#aggregateAt(metric, series, level, start, starts, known),
+        );
       }
       series.dirty[level]!.clear();
     }
   }
 
-  #coarser(series: Series, level: number, finer: readonly Partial[]): Partial[] {
-    const { sizeMs } = this.#options.resolutions[level]!;
-    const partial = series.partials[level];
-    const result: Partial[] = partial ? [{ ...partial }] : [];
-    for (const { start, aggregate } of finer) {
-      const coarse = windowStart(start, sizeMs);
-      const last = result[result.length - 1];
-      if (last?.start === coarse) last.aggregate = joinAggregates(last.aggregate, aggregate);
-      else result.push({ start: coarse, aggregate });
+  /** Starts of the windows that are not final, rising, per resolution. */
+  #startsByLevel(metric: string, series: Series): number[][] {
+    const levels: number[][] = [];
+    for (const window of this.#windows) if (window.holds(metric)) (levels[0] ??= []).push(window.start);
+    levels[0] ??= [];
+    for (let level = 1; level < this.#options.resolutions.length; level++) {
+      const { sizeMs } = this.#options.resolutions[level]!;
+      const partial = series.partials[level];
+      const starts = partial ? [partial.start] : [];
+      for (const finer of levels[level - 1]!) {
+        const start = windowStart(finer, sizeMs);
+        if (starts.at(-1) !== start) starts.push(start);
+      }
+      levels.push(starts);
     }
-    return result;
+    return levels;
+  }
+
+  /** The window of `level` at `start`: final finer windows, then the others, in time order. */
+  #aggregateAt(
+    metric: string,
+    series: Series,
+    level: number,
+    start: number,
+    starts: readonly number[][],
+    known: Map<string, Aggregate>,
+  ): Aggregate {
+    if (level === 0) return this.#windowAt(start).aggregate(metric)!;
+    const key = `${level} ${start}`;
+    let aggregate = known.get(key);
+    if (aggregate) return aggregate;
+    const { sizeMs } = this.#options.resolutions[level]!;
+    const finer = starts[level - 1]!.filter((finerStart) => windowStart(finerStart, sizeMs) === start);
+    const prefix = series.prefixes[level]?.start === start ? series.prefixes[level] : null;
+    const partial = series.partials[level]?.start === start ? series.partials[level] : null;
+    aggregate = (prefix ?? partial)?.aggregate;
+    for (const finerStart of finer) {
+      if (prefix && finerStart < prefix.until) continue;
+      const isLast = finerStart === finer.at(-1);
+      const isNewest = start === starts[level]!.at(-1);
+      if (isLast && isNewest && aggregate) series.prefixes[level] = { start, until: finerStart, aggregate };
+      const next = this.#aggregateAt(metric, series, level - 1, finerStart, starts, known);
+      aggregate = aggregate ? joinAggregates(aggregate, next) : next;
+    }
+    known.set(key, aggregate!);
+    return aggregate!;
   }
 }

@@ -73,6 +73,16 @@ export class OpenWindow {
     return this.#columns.keys();
   }
 
+  holds(metric: string): boolean {
+    return this.#columns.has(metric);
+  }
+
+  /** Lets go of what can be computed again: most windows are not asked for again before they are final. */
+  forgetAggregates(): void {
+    this.#aggregates.clear();
+    this.#order = undefined;
+  }
+
   /** The aggregate of one metric in event-time order; ties by identity. Undefined when it has no value here. */
   aggregate(metric: string): Aggregate | undefined {
     const column = this.#columns.get(metric);
