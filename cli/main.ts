@@ -5,6 +5,7 @@
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { SluiceError } from "../contracts/errors.js";
+import { alertsCommands } from "./commands/alerts.js";
 import { configCommands } from "./commands/config.js";
 import { demoCommand } from "./commands/demo.js";
 import { detectCommand } from "./commands/detect.js";
@@ -35,6 +36,7 @@ demoCommand(program);
 dlqCommands(program);
 topicsCommand(program);
 detectCommand(program);
+alertsCommands(program);
 configCommands(program);
 doctorCommand(program);
 
