@@ -2,7 +2,7 @@
 //   npm run mutants [-- NAME...]     all of them, or those whose file name contains a NAME
 // A patch begins with header lines `Promise:`, `Bug:` and `Killed by:` (test files, separated by commas). Before any
 // bug is planted the named tests must pass. Exits 1 when a mutant survives, or a patch no longer applies or compiles.
-import { execFile, execFileSync } from "node:child_process";
+import { execFile, execFileSync, spawn } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -122,14 +122,26 @@ async function failureOf(copy, test) {
     ...{ entryPoints: [join(copy, test)], outfile, absWorkingDir: copy, logLevel: "silent" },
     ...{ bundle: true, platform: "node", format: "esm", packages: "external" },
   });
-  try {
-    const limits = { cwd: copy, timeout: TEST_LIMIT_MS, maxBuffer: 64 * 1024 * 1024 };
-    await run(process.execPath, ["--test-reporter=tap", outfile], limits);
-    return undefined;
-  } catch (error) {
-    if (error.killed) return `took more than ${TEST_LIMIT_MS / 1000} s`;
-    return /^\s*not ok \d+ - (.*)$/m.exec(error.stdout)?.[1] ?? `ended with ${error.signal ?? error.code}`;
-  }
+  const child = spawn(process.execPath, ["--test-reporter=tap", outfile], {
+    cwd: copy,
+    stdio: ["ignore", "pipe", "ignore"],
+    timeout: TEST_LIMIT_MS,
+    killSignal: "SIGKILL",
+  });
+  return new Promise((resolve) => {
+    let output = "";
+    let failed;
+    child.stdout.setEncoding("utf8").on("data", (text) => {
+      output += text;
+      failed ??= /^\s*not ok \d+ - (.*)\n/m.exec(output)?.[1];
+      // One failure is enough; what it has left behind may keep the process alive.
+      if (failed) child.kill("SIGKILL");
+    });
+    child.on("close", (code, signal) => {
+      const ending = signal ? `took more than ${TEST_LIMIT_MS / 1000} s` : `ended with ${code}`;
+      resolve(failed ?? (code === 0 ? undefined : ending));
+    });
+  });
 }
 
 function print(results) {
