@@ -3,7 +3,7 @@
  */
 import { renameSync } from "node:fs";
 import { join } from "node:path";
-import { openKafkaCheckpoints } from "../adapters/checkpoint/kafka/index.js";
+import { type KafkaCheckpoints, openKafkaCheckpoints } from "../adapters/checkpoint/kafka/index.js";
 import { outputsThenCheckpoint } from "../adapters/checkpoint/outputs-first.js";
 import { openEmbeddedLog } from "../adapters/log/embedded/index.js";
 import { openKafkaLog } from "../adapters/log/kafka/index.js";
@@ -12,7 +12,7 @@ import { openInfluxStore } from "../adapters/store/influx/index.js";
 import { hasCode } from "../contracts/errors.js";
 import type { Checkpoints } from "../contracts/ports/checkpoint.js";
 import type { Log } from "../contracts/ports/log.js";
-import type { Store } from "../contracts/ports/store.js";
+import type { RejectedRow, Store } from "../contracts/ports/store.js";
 import { TOPICS, type TopicSpec } from "../contracts/topics.js";
 import { parseDurationMs, type Resolution } from "../contracts/window.js";
 import { systemClock } from "../runtime/clock.js";
@@ -52,21 +52,23 @@ export function openState({ config, logger, registry }: Plumbing, log: Log): Sta
   const embedded = needsEmbedded ? openEmbeddedState({ dir: stateDir(config), ...metered }) : undefined;
   if (embedded && config.log === "embedded" && config.store === "embedded") return embedded;
   const store = config.store === "embedded" ? embedded!.store : openStore({ config, ...metered });
-  const inner = config.log === "embedded" ? embedded!.checkpoints : openKafkaState({ config, ...metered });
+  const onRejected = (rows: RejectedRow[]) => deadLetterRows(log, rows, systemClock.now());
+  const checkpoints =
+    config.log === "embedded"
+      ? outputsThenCheckpoint(embedded!.checkpoints, store, { onRejected })
+      : openKafkaState({ config, ...metered }).withOutputs(store, { onRejected });
   return {
     store,
-    checkpoints: outputsThenCheckpoint(inner, store, {
-      onRejected: (rows) => deadLetterRows(log, rows, systemClock.now()),
-    }),
+    checkpoints,
     close: async () => {
-      await inner.close();
+      await checkpoints.close();
       await store.close();
       await embedded?.close();
     },
   };
 }
 
-function openKafkaState({ config, logger, registry }: Plumbing): Checkpoints {
+function openKafkaState({ config, logger, registry }: Plumbing): KafkaCheckpoints {
   const { brokers, clientId, replicationFactor } = config.kafka;
   const copies = replicationFactor === null ? {} : { replicationFactor };
   return openKafkaCheckpoints({

@@ -129,6 +129,10 @@ export class MemoryCheckpoints implements Checkpoints {
     await this.#alive();
   }
 
+  async release(): Promise<void> {
+    await this.#alive();
+  }
+
   async discard(task: TaskId): Promise<void> {
     await this.#alive();
     await this.#faults.before("checkpoint.discard");

@@ -69,6 +69,9 @@ export class EmbeddedCheckpoints implements Checkpoints {
     await this.#guarded(key, NO_OFFSET, (guard) => this.#env.commit(writes, guard));
   }
 
+  /** Nothing is held: state is read where it lies. */
+  async release(): Promise<void> {}
+
   /** The environment stays open for the store: `EmbeddedState.close` closes it. */
   async close(): Promise<void> {}
 

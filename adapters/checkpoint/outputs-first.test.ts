@@ -22,6 +22,7 @@ function recorder(options: { refused?: RejectedRow[]; failing?: string } = {}) {
   const inner: Checkpoints = {
     restore: () => assert.fail("not asked for"),
     commit: (task, checkpoint, outputs) => step("commit", task, checkpoint, outputs),
+    release: async () => {},
     discard: (task) => step("discard", task),
     close: () => step("close"),
   };

@@ -25,6 +25,7 @@ export function outputsThenCheckpoint(
       await checkpoints.commit(task, checkpoint, EMPTY_BATCH);
     },
     discard: (task) => checkpoints.discard(task),
+    release: (task) => checkpoints.release(task),
     close: () => checkpoints.close(),
   };
 }

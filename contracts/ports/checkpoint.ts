@@ -37,5 +37,7 @@ export interface Checkpoints {
   commit(task: TaskId, checkpoint: Checkpoint, outputs: StoreBatch): Promise<void>;
   /** Drops all state of the task: it is rebuilt from the log. */
   discard(task: TaskId): Promise<void>;
+  /** The task is no longer this process's: lets go of what is held for it. Its state stays. */
+  release(task: TaskId): Promise<void>;
   close(): Promise<void>;
 }

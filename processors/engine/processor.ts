@@ -212,6 +212,11 @@ export class Processor {
       // A commit that waits behind the last one must not be made: the partition may be somebody else's by then.
       running.stop.abort();
       this.#running.delete(partition);
+      await this.#options.checkpoints.release({
+        group: this.#options.group,
+        topic: TOPICS.readings,
+        partition,
+      });
       this.#logger.info({ partition, lost }, "partition released");
     }
   }
@@ -300,6 +305,8 @@ export class Processor {
   async #abandon(error: unknown): Promise<void> {
     this.#failure = error;
     this.#logger.error({ err: error }, "processing stopped: starting again from the last commit");
+    // What is being written must be over before the same partitions are taken up again.
+    await Promise.all([...this.#running.values()].map(giveUp));
     this.#running.clear();
     await this.#subscription
       ?.close()

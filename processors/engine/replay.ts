@@ -109,6 +109,8 @@ class EphemeralCheckpoints implements Checkpoints {
     }
   }
 
+  async release(): Promise<void> {}
+
   async discard(): Promise<void> {
     this.#state.clear();
   }

@@ -38,12 +38,7 @@ export function openKafkaCheckpoints(options: KafkaCheckpointsOptions): KafkaChe
   return new KafkaCheckpoints(options);
 }
 
-export interface ReleasableCheckpoints extends Checkpoints {
-  /** The task went elsewhere: frees its state and its connections. A commit needs another `restore`. */
-  release(task: TaskId): Promise<void>;
-}
-
-export class KafkaCheckpoints implements ReleasableCheckpoints {
+export class KafkaCheckpoints implements Checkpoints {
   readonly #options: KafkaCheckpointsOptions;
   readonly #logger: Logger;
   readonly #metrics: CheckpointMetrics;
@@ -81,7 +76,7 @@ export class KafkaCheckpoints implements ReleasableCheckpoints {
    * crash repeats outputs (upserts of absolute values, INV-5) and loses none, and an owner that was replaced does not
    * overwrite the outputs of the next one, unless it is frozen between the first step and the second.
    */
-  withOutputs(store: Pick<Store, "write">, { onRejected }: OutputsFirstOptions): ReleasableCheckpoints {
+  withOutputs(store: Pick<Store, "write">, { onRejected }: OutputsFirstOptions): Checkpoints {
     return {
       restore: (task) => this.restore(task),
       commit: async (task, checkpoint, outputs) => {
