@@ -9,6 +9,9 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { promisify } from "node:util";
 import { parse } from "yaml";
+import { checkpointMetrics } from "../../adapters/checkpoint/kafka/metrics.js";
+import { kafkaMetrics } from "../../adapters/log/kafka/metrics.js";
+import { Registry } from "../../runtime/metrics.js";
 import { client, publish, windowsWith } from "../e2e/clients.js";
 import { needs, ROOT, type Sluice, until, Workspace } from "../e2e/harness.js";
 import {
@@ -25,6 +28,7 @@ import {
 
 const run = promisify(execFile);
 const RULES_TEST = join(ROOT, "deploy", "prometheus", "rules.test.yml");
+const OPERATIONS = readFileSync(join(ROOT, "docs", "operations.md"), "utf8");
 /** Labels that Prometheus adds, or that every histogram has. */
 const COMMON_LABELS = new Set(["job", "instance", "le"]);
 
@@ -155,6 +159,27 @@ describe("metrics", () => {
     const linting = run("promtool", ["check", "metrics"]);
     linting.child.stdin!.end(`${page.split("\n").filter(isOurs).join("\n")}\n`);
     assert.equal((await linting).stderr, "");
+  });
+
+  test("docs/operations.md lists every metric, and only those", async () => {
+    const kafka = new Registry();
+    kafkaMetrics(kafka);
+    checkpointMetrics(kafka, { entries: () => 0, bytes: () => 0 });
+    const all = new Map([...families(await kafka.metrics()), ...known]);
+    const rows = [...all.values()]
+      .filter(({ name }) => name.startsWith("sluice_"))
+      .map(({ name, type, help }) => `| \`${name}\` | ${type} | ${help} |`)
+      .sort();
+    const written = OPERATIONS.split("\n").filter((line) => line.startsWith("| `sluice_"));
+    assert.deepEqual(written, rows, `the table should be:\n${rows.join("\n")}\n`);
+  });
+
+  test("docs/operations.md says of every alert what to do, where its runbook points", () => {
+    const headings = [...OPERATIONS.matchAll(/^### (\w+)$/gm)].map(([, name]) => name!);
+    const alerts = rules().filter((rule) => rule.alert !== undefined);
+    assert.deepEqual(headings.sort(), alerts.map(({ alert }) => alert).sort());
+    for (const { alert, annotations } of alerts)
+      assert.equal(annotations?.runbook, `docs/operations.md#${alert!.toLowerCase()}`);
   });
 
   test("every alert is tested both ways", () => {
