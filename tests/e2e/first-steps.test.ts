@@ -198,14 +198,9 @@ test("health, metrics, the description of the API and the page answer", async (t
   await windowsWith(sluice, 1, "d1", "temperature");
   assert.equal((await sluice.fetch("/healthz")).status, 200);
   const ready = await sluice.getJson<{ checks: { name: string; ok: boolean }[] }>("/readyz");
-  assert.deepEqual(
-    ready.checks.map(({ name, ok }) => [name, ok]),
-    [
-      ["log", true],
-      ["store", true],
-      ["processor", true],
-    ],
-  );
+  assert.ok(ready.checks.every(({ ok }) => ok));
+  const names = ready.checks.map(({ name }) => name);
+  for (const name of ["log", "store", "processor"]) assert.ok(names.includes(name), name);
   const metrics = await (await sluice.fetch("/metrics")).text();
   assert.match(metrics, /^sluice_gateway_readings_total 1$/m);
   assert.match(metrics, /^sluice_processor_\w+/m);
@@ -256,7 +251,7 @@ test("exit codes: 0 done, 1 failed, 2 wrong usage; errors name the place and the
   space.configure(RULES.replace("above: 90", "abov: 90"));
   const rule = await exit("config", "check");
   assert.equal(rule.code, 1);
-  assert.match(rule.stderr, /alerts\.rules\[0\]\.params/);
+  assert.match(rule.stderr, /alerts\.rules\[0\].*params.*abov/);
 });
 
 test("a second sluice on the same data folder is refused by name, and disturbs nothing", async (t) => {
