@@ -75,3 +75,8 @@ test("a spread too wide for the buckets costs accuracy, never a count", () => {
   const [p50] = quantilesOf(sketch, [0.5], data[0]!, data[4_999]!) as [number];
   assert.ok(Math.abs(Math.log(p50 / data[2_499]!)) < RELATIVE_ACCURACY * 2 ** sketch.level * 1.1);
 });
+
+test("sketches that share their buckets merge without a collapse, whatever their sizes", () => {
+  const part = sketchOf(sorted(Array.from({ length: 200 }, (_, i) => 1.01 ** i)));
+  assert.deepEqual(mergeSketches(part, part), { ...part, counts: part.counts.map((count) => 2 * count) });
+});
