@@ -32,7 +32,7 @@ export interface ApiSources {
   ready(): Promise<ApiReadiness>;
   live: LiveFeed;
   /** Where this process takes MQTT; absent when it does not. */
-  mqttPort?: number | undefined;
+  mqttPort?: () => number | undefined;
 }
 
 export interface ApiOptions {
@@ -108,7 +108,7 @@ function createRoutes(options: ApiOptions, hub: StreamHub, logger: Logger): Rout
       logger,
       registry,
       resolutions,
-      mqttPort: sources.mqttPort,
+      mqttPort: sources.mqttPort ?? (() => undefined),
       stats: statsOf(options),
       ready: () => sources.ready(),
     }),

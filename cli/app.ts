@@ -11,6 +11,7 @@ import { hasCode } from "../contracts/errors.js";
 import type { Log } from "../contracts/ports/log.js";
 import { type Gateway, startGateway } from "../gateway/main.js";
 import type { OperatorOptions } from "../processors/engine/device-operator.js";
+import type { Committed } from "../processors/engine/partition-task.js";
 import { Processor } from "../processors/engine/processor.js";
 import { systemClock } from "../runtime/clock.js";
 import type { Config } from "../runtime/config/schema.js";
@@ -19,6 +20,7 @@ import type { Logger } from "../runtime/logger.js";
 import { createRegistry } from "../runtime/metrics.js";
 import { retry } from "../runtime/retry.js";
 import { gatewayLimits } from "./gateway-limits.js";
+import { notifierConfig, startNotifications } from "./notifications.js";
 import { packageRoot } from "./package-root.js";
 import { openLog, openOrRebuildState, resolutionsOf, topicSpecs } from "./ports.js";
 import { readiness } from "./readiness.js";
@@ -29,6 +31,13 @@ import { mergedStats } from "./stats.js";
 export interface Parts {
   gateway: boolean;
   processor: boolean;
+}
+
+/** What has been started so far. */
+interface Running {
+  starting: boolean;
+  gateway?: Gateway;
+  processor?: Processor;
 }
 
 export interface App {
@@ -62,43 +71,14 @@ async function start(
   signal: AbortSignal | undefined,
 ): Promise<App> {
   const operator = operatorOptions(config);
+  const notify = notifierConfig(config);
   const registry = createRegistry();
   const log = lifecycle.add("log", await openLog({ config, logger, registry }));
   const state = lifecycle.add("state", openOrRebuildState({ config, logger, registry }, log));
   const live = new LiveFeed();
-  const running: { gateway?: Gateway; processor?: Processor } = {};
-  const stats = mergedStats(running, systemClock.now());
-  lifecycle.add("stats", stats);
-
-  await ensureTopics(config, log, logger, signal);
-  if (parts.processor) {
-    running.processor = lifecycle.add(
-      "processor",
-      new Processor({
-        ...{ log, checkpoints: state.checkpoints, clock: systemClock, logger, registry },
-        group: config.processor.group,
-        operator,
-        commitIntervalMs: config.processor.commitInterval,
-        maxRecordsPerCommit: config.processor.maxRecordsPerCommit,
-        maxDevicesInMemory: config.processor.maxDevicesInMemory,
-        onCommit: ({ rollups, alerts, devices }) => {
-          if (rollups.length > 0) live.publish({ type: "rollups", rollups });
-          for (const alert of alerts) live.publish({ type: "alert", alert });
-          if (devices.length > 0) live.publish({ type: "devices", devices });
-        },
-      }),
-    );
-    await running.processor.start();
-    lifecycle.add("rules", watchRulesFile(config, running.processor, systemClock, logger));
-  }
-  if (parts.gateway) {
-    running.gateway = await startGateway({
-      ...{ log, clock: systemClock, logger, registry, mqtt: config.mqtt },
-      limits: gatewayLimits(config),
-      publishAlerts: config.alerts.publish,
-    });
-  }
-  const mqttPort = running.gateway?.port;
+  const running: Running = { starting: true };
+  const stats = lifecycle.add("stats", mergedStats(running, systemClock.now()));
+  // First, so that /healthz and /readyz answer while the log is waited for.
   const api = await startApi({
     ...config.http,
     ...{ store: state.store, log, registry, logger, clock: systemClock },
@@ -108,13 +88,46 @@ async function start(
       stats: stats.read,
       ready: readiness({ config, log, store: state.store, running, stats: stats.read, registry }),
       live,
-      mqttPort,
+      mqttPort: () => running.gateway?.port,
     },
   });
   lifecycle.add("api", api);
-  if (running.gateway) lifecycle.add("gateway", running.gateway);
+
+  await ensureTopics(config, log, logger, signal);
+  if (parts.processor) {
+    const { checkpoints } = state;
+    running.processor = lifecycle.add(
+      "processor",
+      new Processor({
+        ...{ log, checkpoints, clock: systemClock, logger, registry, operator },
+        group: config.processor.group,
+        commitIntervalMs: config.processor.commitInterval,
+        maxRecordsPerCommit: config.processor.maxRecordsPerCommit,
+        maxDevicesInMemory: config.processor.maxDevicesInMemory,
+        onCommit: (committed) => publishLive(live, committed),
+      }),
+    );
+    await running.processor.start();
+    lifecycle.add("rules", watchRulesFile(config, running.processor, systemClock, logger));
+    if (notify) lifecycle.add("notifier", startNotifications(notify, { log, checkpoints, logger, registry }));
+  }
+  if (parts.gateway) {
+    const mqtt = { log, clock: systemClock, logger, registry, mqtt: config.mqtt };
+    running.gateway = lifecycle.add(
+      "gateway",
+      await startGateway({ ...mqtt, limits: gatewayLimits(config), publishAlerts: config.alerts.publish }),
+    );
+  }
+  running.starting = false;
+  const mqttPort = running.gateway?.port;
   logger.info({ mqttPort, httpPort: api.port, log: config.log, store: config.store }, "sluice is up");
   return { mqttPort, httpPort: api.port, live, close: () => lifecycle.close() };
+}
+
+function publishLive(live: LiveFeed, { rollups, alerts, devices }: Committed): void {
+  if (rollups.length > 0) live.publish({ type: "rollups", rollups });
+  for (const alert of alerts) live.publish({ type: "alert", alert });
+  if (devices.length > 0) live.publish({ type: "devices", devices });
 }
 
 /** What every run of the operators needs: live, replay and reconcile alike. @throws SluiceError CONFIG_INVALID */

@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { SluiceError } from "../contracts/errors.js";
 import { alertsCommands } from "./commands/alerts.js";
+import { backtestCommand } from "./commands/backtest.js";
 import { configCommands } from "./commands/config.js";
 import { demoCommand } from "./commands/demo.js";
 import { detectCommand } from "./commands/detect.js";
@@ -37,6 +38,7 @@ dlqCommands(program);
 topicsCommand(program);
 detectCommand(program);
 alertsCommands(program);
+backtestCommand(program);
 configCommands(program);
 doctorCommand(program);
 

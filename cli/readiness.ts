@@ -18,7 +18,7 @@ export interface ReadinessOptions {
   config: Pick<Config, "log" | "store" | "dataDir">;
   log: Pick<Log, "check">;
   store: Pick<Store, "check">;
-  running: { processor?: Pick<Processor, "problem"> };
+  running: { starting?: boolean; processor?: Pick<Processor, "problem"> };
   /** The counters of the process; `lag` and `uncommitted` are told where a processor runs. */
   stats: () => Record<string, unknown>;
   registry: Registry;
@@ -70,6 +70,7 @@ function checksOf({
   if (config.log === "embedded" || config.store === "embedded") {
     checks.push(checked("disk", () => roomOf(config.dataDir, space)));
   }
+  if (running.starting) checks.push(checked("start", () => Promise.reject(new Error("waiting for the log"))));
   const { processor } = running;
   if (processor) checks.push(checked("processor", async () => processing(processor, stats())));
   return checks;

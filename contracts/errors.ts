@@ -26,6 +26,7 @@ export const REASON_CODES = [
   "batch_too_long",
   "too_long_string",
   "store_rejected",
+  "notification_failed",
 ] as const;
 export type ReasonCode = (typeof REASON_CODES)[number];
 

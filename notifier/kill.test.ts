@@ -3,11 +3,11 @@
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { type Channel, ChannelError, type Notification } from "../contracts/ports/channel.js";
 import { TOPICS } from "../contracts/topics.js";
 import { type Faults, MemoryLog, MemoryLogData } from "../testkit/memory-log.js";
 import { MemoryStateData } from "../testkit/memory-state.js";
 import { VirtualClock } from "../testkit/virtual-clock.js";
-import { type Channel, ChannelError, type Notification } from "./channel.js";
 import { ALERT_COMMANDS, commandRecord } from "./commands.js";
 import { appendAlerts, firing, MINUTE, resolved, startProcess, T0, type World } from "./testing/support.js";
 

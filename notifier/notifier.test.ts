@@ -3,11 +3,11 @@
  */
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
+import { ChannelError, type Notification } from "../contracts/ports/channel.js";
 import { TOPICS } from "../contracts/topics.js";
 import { type Faults, MemoryLog, MemoryLogData } from "../testkit/memory-log.js";
 import { MemoryCheckpoints, MemoryStateData } from "../testkit/memory-state.js";
 import { VirtualClock } from "../testkit/virtual-clock.js";
-import { ChannelError, type Notification } from "./channel.js";
 import { ALERT_COMMANDS, type AlertCommand, commandRecord, silenceId } from "./commands.js";
 import { NOTIFIER_GROUP } from "./notifier.js";
 import {

@@ -6,13 +6,13 @@
  * the one before, so that a process which only seemed dead can commit nothing any more.
  */
 import { hasCode, SluiceError } from "../contracts/errors.js";
+import type { Channel } from "../contracts/ports/channel.js";
 import type { Checkpoints } from "../contracts/ports/checkpoint.js";
 import type { Clock } from "../contracts/ports/clock.js";
 import type { Log, Offset, PartitionHandler } from "../contracts/ports/log.js";
 import type { Logger } from "../runtime/logger.js";
 import type { Registry } from "../runtime/metrics.js";
 import { retry } from "../runtime/retry.js";
-import type { Channel } from "./channel.js";
 import { ALERT_COMMANDS } from "./commands.js";
 import type { ChannelConfig, NotifierConfig } from "./config.js";
 import { channelId } from "./core/core.js";

@@ -4,9 +4,10 @@
  * Guarantees: what is handed in is committed already; every attempt ends within `timeoutMs`, whatever the channel
  * does, and its end is reported once.
  */
+
+import { type Channel, ChannelError, type Notification } from "../contracts/ports/channel.js";
 import type { Clock } from "../contracts/ports/clock.js";
 import type { Logger } from "../runtime/logger.js";
-import { type Channel, ChannelError, type Notification } from "./channel.js";
 import type { Event } from "./core/core.js";
 import type { Pending } from "./core/state.js";
 import type { NotifierMetrics } from "./metrics.js";

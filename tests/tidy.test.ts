@@ -22,6 +22,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   adapters: ["contracts", "runtime"],
   gateway: ["contracts", "runtime"],
   processors: ["contracts", "runtime"],
+  notifier: ["contracts", "runtime"],
   "device-sim": ["contracts", "runtime"],
   api: ["contracts", "runtime"],
   testkit: ["contracts", "runtime"],
@@ -36,6 +37,7 @@ const ONLY_IN: Record<string, RegExp> = {
   lmdb: /^adapters\/(log|store|checkpoint)\//,
   "@influxdata/influxdb-client": /^adapters\/store\/influx\//,
   mqtt: /^device-sim\//,
+  nodemailer: /^adapters\/notify\//,
   fastify: /^api\//,
 };
 

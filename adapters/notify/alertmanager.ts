@@ -6,8 +6,8 @@
  */
 import { z } from "zod";
 import { SluiceError } from "../../contracts/errors.js";
+import type { Channel, NotifiedAlert } from "../../contracts/ports/channel.js";
 import { parseDurationMs } from "../../contracts/window.js";
-import type { Channel, NotifiedAlert } from "../../notifier/channel.js";
 import { postJson } from "./http.js";
 import { type ChannelDeps, common, headerText, httpUrl, parseSettings } from "./settings.js";
 

@@ -6,7 +6,7 @@
  */
 import { createTransport } from "nodemailer";
 import { z } from "zod";
-import { type Channel, ChannelError, type Notification } from "../../notifier/channel.js";
+import { type Channel, ChannelError, type Notification } from "../../contracts/ports/channel.js";
 import { type ChannelDeps, common, headerText, parseSettings } from "./settings.js";
 import { linesOf, titleOf } from "./text.js";
 

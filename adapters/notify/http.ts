@@ -2,7 +2,7 @@
  * One JSON request, and its outcome as a {@link ChannelError}. No error names more of the address than its host: paths
  * and queries of incoming webhooks are secrets.
  */
-import { ChannelError, type ChannelErrorCode } from "../../notifier/channel.js";
+import { ChannelError, type ChannelErrorCode } from "../../contracts/ports/channel.js";
 
 export interface JsonRequest {
   url: string;

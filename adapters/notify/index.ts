@@ -2,7 +2,7 @@
  * The kinds of channels, by the `type` of a receiver's entry.
  */
 import { SluiceError } from "../../contracts/errors.js";
-import type { Channel } from "../../notifier/channel.js";
+import type { Channel } from "../../contracts/ports/channel.js";
 import { createAlertmanager } from "./alertmanager.js";
 import { createEmail } from "./email.js";
 import { createPagerDuty } from "./pagerduty.js";

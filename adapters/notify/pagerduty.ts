@@ -5,7 +5,7 @@
  * https://developer.pagerduty.com/docs/send-alert-event
  */
 import { z } from "zod";
-import type { Channel, Notification } from "../../notifier/channel.js";
+import type { Channel, Notification } from "../../contracts/ports/channel.js";
 import { postJson } from "./http.js";
 import { type ChannelDeps, common, httpUrl, parseSettings } from "./settings.js";
 import { linesOf, titleOf } from "./text.js";

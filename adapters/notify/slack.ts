@@ -4,7 +4,7 @@
  * They know no idempotency key: the id stands in the footer, so that a person sees that two are one.
  */
 import { z } from "zod";
-import type { Channel, Notification } from "../../notifier/channel.js";
+import type { Channel, Notification } from "../../contracts/ports/channel.js";
 import { postJson } from "./http.js";
 import { type ChannelDeps, common, httpUrl, parseSettings } from "./settings.js";
 import { linesOf, titleOf } from "./text.js";

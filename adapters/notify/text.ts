@@ -1,7 +1,7 @@
 /**
  * A notification in words: the same on every channel a person reads.
  */
-import type { Notification, NotifiedAlert } from "../../notifier/channel.js";
+import type { Notification, NotifiedAlert } from "../../contracts/ports/channel.js";
 
 /** More lines than this nobody reads on a phone. */
 export const MAX_LINES = 20;

@@ -6,7 +6,7 @@
  */
 import { createHmac } from "node:crypto";
 import { z } from "zod";
-import type { Channel } from "../../notifier/channel.js";
+import type { Channel } from "../../contracts/ports/channel.js";
 import { postJson } from "./http.js";
 import { type ChannelDeps, common, headerText, httpUrl, parseSettings } from "./settings.js";
 

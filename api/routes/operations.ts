@@ -21,7 +21,7 @@ export interface OperationsSources {
   logger: Logger;
   registry: Registry;
   resolutions: readonly Resolution[];
-  mqttPort: number | undefined;
+  mqttPort: () => number | undefined;
   stats: () => ApiStats;
   ready: () => Promise<ApiReadiness>;
 }
@@ -95,7 +95,7 @@ function infoRoute({ clock, mqttPort, resolutions }: OperationsSources): Route {
     handler: async (): Promise<ApiInfo> => ({
       name: "sluice",
       now: clock.now(),
-      mqttPort: mqttPort ?? null,
+      mqttPort: mqttPort() ?? null,
       resolutions: resolutions.map(({ name, sizeMs }) => ({ name, sizeMs })),
     }),
   });

@@ -41,7 +41,7 @@ export async function startHarness(options: Partial<ApiOptions> = {}): Promise<H
     registry,
     logger: createLogger("silent"),
     clock: systemClock,
-    sources: { stats: () => stats, ready: async () => readiness, live, mqttPort: 1883 },
+    sources: { stats: () => stats, ready: async () => readiness, live, mqttPort: () => 1883 },
     ...options,
   });
   const url = `http://127.0.0.1:${api.port}`;

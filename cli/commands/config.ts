@@ -3,6 +3,7 @@
  * `schema` are in config-print.ts.
  */
 import type { Command } from "commander";
+import { notifierConfig } from "../notifications.js";
 import { printJson, printLine } from "../output.js";
 import { rulesOf } from "../rules.js";
 import { configOf, withSettings } from "../settings.js";
@@ -16,7 +17,9 @@ export function configCommands(program: Command): void {
   )
     .option("--json", "one JSON document on stdout")
     .action((_options, command: Command) => {
-      rulesOf(configOf(command));
+      const checked = configOf(command);
+      rulesOf(checked);
+      notifierConfig(checked);
       if (command.opts().json) printJson({ ok: true });
       else printLine("the configuration is valid");
     });

@@ -4,8 +4,9 @@
 import { writeFileSync } from "node:fs";
 import type { Command } from "commander";
 import { SluiceError } from "../../contracts/errors.js";
-import { DEFAULT_RESOLUTIONS } from "../../contracts/window.js";
+import { DEFAULT_RESOLUTIONS, type Resolution } from "../../contracts/window.js";
 import { HttpStore } from "../../device-sim/http-store.js";
+import type { Latency } from "../../device-sim/latency.js";
 import type { Ledger } from "../../device-sim/ledger.js";
 import { readLedger } from "../../device-sim/ledger-file.js";
 import { renderReport, reportJson } from "../../device-sim/report.js";
@@ -53,12 +54,21 @@ export function apiOf(flags: { api?: string }, config: Config): HttpStore {
   return new HttpStore(flags.api ?? `http://${config.http.host}:${config.http.port}`);
 }
 
+/** @throws SluiceError CONFIG_INVALID */
+export function resolutionOf(flags: VerdictFlags): Resolution {
+  const resolution = DEFAULT_RESOLUTIONS.find(({ name }) => name === flags.resolution);
+  if (!resolution)
+    throw new SluiceError("CONFIG_INVALID", `--resolution ${flags.resolution}: no such rollups`);
+  return resolution;
+}
+
 /** Prints the verdict. @throws SluiceError LEDGER_MISMATCH when truth and outcome differ */
 export async function judge(
   ledger: Ledger,
   log: ReadLog,
   config: Config,
   flags: VerdictFlags,
+  freshness?: Latency,
 ): Promise<void> {
   const resolution = DEFAULT_RESOLUTIONS.find(({ name }) => name === flags.resolution);
   if (!resolution)
@@ -69,6 +79,7 @@ export async function judge(
   const store = apiOf(flags, config);
   const report = await verifyLedger({
     ...{ ledger, log, store, resolution, settleMs, clock: systemClock, stats: () => store.stats() },
+    ...(freshness && { freshness }),
     alerts: (query) => store.alerts(query),
     onProgress: (step) => progress.show(step),
   });

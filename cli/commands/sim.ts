@@ -11,6 +11,8 @@ import { parseDurationMs } from "../../contracts/window.js";
 import { ANOMALY_KINDS } from "../../device-sim/anomalies.js";
 import { takeBaseline } from "../../device-sim/baseline.js";
 import { runFleet } from "../../device-sim/fleet.js";
+import { measureFreshness } from "../../device-sim/freshness.js";
+import type { Latency } from "../../device-sim/latency.js";
 import { simOptionsSchema } from "../../device-sim/options.js";
 import { renderProgress } from "../../device-sim/report.js";
 import { parseScenario, type Scenario } from "../../device-sim/scenario.js";
@@ -22,7 +24,14 @@ import { withSettings } from "../settings.js";
 import { withLog } from "../with-log.js";
 import { stopSignal } from "./serve.js";
 import { simPlayCommand, simRecordCommand } from "./sim-record.js";
-import { apiOf, judge, simVerifyCommand, type VerdictFlags, verdictOptions } from "./sim-verify.js";
+import {
+  apiOf,
+  judge,
+  resolutionOf,
+  simVerifyCommand,
+  type VerdictFlags,
+  verdictOptions,
+} from "./sim-verify.js";
 
 export function simCommand(program: Command): void {
   // Flags behind `sim verify` are its own, though `sim` has some of the same name; all commands above have to agree.
@@ -80,14 +89,29 @@ async function run(command: Command, log: Log, config: Config): Promise<void> {
   const store = apiOf(flags, config);
   const progress = new Progress();
   const baseline = await takeBaseline({ log, stats: () => store.stats() });
+  const resolution = resolutionOf(flags);
+  const ended = new AbortController();
+  let freshness: Promise<Latency> | undefined;
   const { ledger } = await runFleet({
     ...simOptions(options, config),
     ...(scenario && { scenario }),
     ...{ clock: systemClock, logger: createLogger("warn"), baseline, signal: stopSignal() },
+    onStart: (running, elapsedMs) => {
+      const watched = {
+        ledger: running,
+        elapsedMs,
+        store,
+        resolution,
+        clock: systemClock,
+        signal: ended.signal,
+      };
+      freshness = measureFreshness(watched);
+      freshness.catch(() => {}); // told when it is awaited
+    },
     onProgress: (state) => progress.show(renderProgress(state)),
-  });
+  }).finally(() => ended.abort());
   progress.clear();
-  await judge(ledger, log, config, flags);
+  await judge(ledger, log, config, flags, await freshness);
 }
 
 /** What a scenario says itself. */

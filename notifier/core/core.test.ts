@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Alert } from "../../contracts/alert.js";
-import { MAX_ALERTS_SHOWN, type Notification } from "../channel.js";
+import { MAX_ALERTS_SHOWN, type Notification } from "../../contracts/ports/channel.js";
 import { CoreHarness, firing, HOUR, MINUTE, resolved, SECOND, T0 } from "../testing/support.js";
 
 const silence = (parts: object = {}) => ({

@@ -6,7 +6,11 @@
  * the next. So order is kept, and what waits is bounded by groups times channels.
  */
 import type { Alert } from "../../contracts/alert.js";
-import { MAX_ALERTS_SHOWN, type NotificationCause, type NotifiedAlert } from "../channel.js";
+import {
+  MAX_ALERTS_SHOWN,
+  type NotificationCause,
+  type NotifiedAlert,
+} from "../../contracts/ports/channel.js";
 import type { ChannelRef, Context } from "./context.js";
 import { openGroup } from "./intake.js";
 import { makeNotification } from "./notification.js";

@@ -8,7 +8,7 @@ import {
   type Notification,
   type NotificationCause,
   type NotifiedAlert,
-} from "../channel.js";
+} from "../../contracts/ports/channel.js";
 import type { Group } from "./state.js";
 
 const RANK: Record<Severity, number> = { critical: 0, warning: 1, info: 2 };

@@ -2,7 +2,7 @@
  * Everything the notifier remembers, as tables of rows that remember which of them changed since the last commit.
  */
 import type { Alert } from "../../contracts/alert.js";
-import type { Notification } from "../channel.js";
+import type { Notification } from "../../contracts/ports/channel.js";
 import type { Matchers } from "./matchers.js";
 
 /** Why a firing alert is not told of. */

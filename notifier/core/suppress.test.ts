@@ -3,7 +3,7 @@
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Notification } from "../channel.js";
+import type { Notification } from "../../contracts/ports/channel.js";
 import { CoreHarness, firing, HOUR, MINUTE, resolved, SECOND, T0 } from "../testing/support.js";
 
 const silence = (parts: object = {}) => ({

@@ -2,13 +2,13 @@
  * What the notifier's tests share: alerts, a core under a hand-driven clock, a whole notifier over memory.
  */
 import { type Alert, alertId } from "../../contracts/alert.js";
+import type { Channel, Notification } from "../../contracts/ports/channel.js";
 import { TOPICS } from "../../contracts/topics.js";
 import { createLogger } from "../../runtime/logger.js";
 import { Registry } from "../../runtime/metrics.js";
 import { type Faults, MemoryLog, type MemoryLogData } from "../../testkit/memory-log.js";
 import { MemoryCheckpoints, type MemoryStateData } from "../../testkit/memory-state.js";
 import { ProcessClock, type VirtualClock } from "../../testkit/virtual-clock.js";
-import type { Channel, Notification } from "../channel.js";
 import type { AlertCommand } from "../commands.js";
 import { notifierSchema } from "../config.js";
 import { NotifierCore, type Output } from "../core/core.js";

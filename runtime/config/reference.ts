@@ -20,6 +20,7 @@ Durations are written \`500ms\`, \`30s\`, \`10m\`, \`2h\`, \`14d\`, \`2 weeks\`,
 
 const TAIL = `
 \`alerts.rules\` is a list of alert rules and has no variable; see [alert rules](alert-rules.md).
+\`notifications\` says who is told of alerts, and has none either; see [notifications](notifications.md).
 
 By default everything binds to loopback. Binding elsewhere is refused unless \`security.allowAnonymous\` says by name that
 clients without credentials are welcome.

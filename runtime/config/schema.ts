@@ -149,6 +149,11 @@ export const configSchema = z.strictObject({
       publish: z.boolean().default(true).describe("publish alerts to MQTT on alerts/{deviceId}"),
     })
     .prefault({}),
+  notifications: z
+    .record(z.string(), z.unknown())
+    .nullable()
+    .default(null)
+    .describe("who is told of alerts, and how; nobody when absent"),
   logLevel: z
     .enum(["fatal", "error", "warn", "info", "debug", "trace", "silent"])
     .default("info")

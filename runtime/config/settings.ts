@@ -18,6 +18,9 @@ export interface Setting {
   parse(text: string): unknown;
 }
 
+/** Too much for a variable or a flag. */
+const FILE_ONLY: ReadonlySet<string> = new Set(["alerts.rules", "notifications"]);
+
 export const SETTINGS: readonly Setting[] = leaves(
   "",
   configSchema.parse({}),
@@ -34,7 +37,7 @@ function leaves(prefix: string, node: object, schema: Described): Setting[] {
   return Object.entries(node).flatMap(([key, value]: [string, unknown]) => {
     const path = prefix === "" ? key : `${prefix}.${key}`;
     const described = schema.properties?.[key] ?? {};
-    if (path === "alerts.rules") return [];
+    if (FILE_ONLY.has(path)) return [];
     if (typeof value === "object" && value !== null && !Array.isArray(value))
       return leaves(path, value, described);
     const words = path.split(".").flatMap((part) => part.split(/(?=[A-Z])/));

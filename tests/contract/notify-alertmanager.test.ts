@@ -11,7 +11,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { promisify } from "node:util";
 import { alert, channel, ended, notification, send } from "../../adapters/notify/testing/support.js";
-import { ChannelError } from "../../notifier/channel.js";
+import { ChannelError } from "../../contracts/ports/channel.js";
 
 const PROGRAM = "prometheus-alertmanager";
 const LIMIT_MS = 60_000;

@@ -6,7 +6,7 @@ import type { AddressInfo } from "node:net";
 import { test } from "node:test";
 import { SMTPServer, type SMTPServerOptions } from "smtp-server";
 import { alert, channel, ended, fromEnv, notification, send } from "../../adapters/notify/testing/support.js";
-import { ChannelError } from "../../notifier/channel.js";
+import { ChannelError } from "../../contracts/ports/channel.js";
 
 interface Mail {
   from: string;

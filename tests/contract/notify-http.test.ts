@@ -15,7 +15,7 @@ import {
   startHttp,
 } from "../../adapters/notify/testing/support.js";
 import { hasCode } from "../../contracts/errors.js";
-import { type Channel, ChannelError, type ChannelErrorCode } from "../../notifier/channel.js";
+import { type Channel, ChannelError, type ChannelErrorCode } from "../../contracts/ports/channel.js";
 
 test("webhook: JSON with its id as the idempotency key, the same for every attempt", async () => {
   const http = await startHttp();

@@ -45,17 +45,24 @@ export async function until<T>(
   throw new Error(`waited in vain for ${what}${problem ? `: ${String(problem)}` : ""}`, { cause: problem });
 }
 
-/** Children that still run; whatever ends this process ends them. */
-const children = new Set<ChildProcess>();
+/** Stops what still runs when this process ends early. Only synchronous work has an effect there. */
+const stops = new Set<() => void>();
 process.once("exit", () => {
-  for (const child of children) child.kill("SIGKILL");
+  for (const stop of stops) stop();
 });
+/** Registers what to do when this process ends; the result takes it back. */
+export function atExit(stop: () => void): () => void {
+  stops.add(stop);
+  return () => stops.delete(stop);
+}
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1));
 
 function launch(args: readonly string[], options: { cwd: string; env: NodeJS.ProcessEnv }): ChildProcess {
   const child = spawn(process.execPath, [MAIN, ...args], { ...options, stdio: ["ignore", "pipe", "pipe"] });
-  children.add(child);
-  child.once("exit", () => children.delete(child));
+  child.once(
+    "exit",
+    atExit(() => child.kill("SIGKILL")),
+  );
   return child;
 }
 

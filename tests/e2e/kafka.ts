@@ -1,14 +1,14 @@
 /**
  * A real Kafka for end-to-end tests, of one node or three, from deploy/kafka.
  */
-import { execFile } from "node:child_process";
+import { execFile, spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { openKafkaLog } from "../../adapters/log/kafka/index.js";
 import type { Log } from "../../contracts/ports/log.js";
 import { systemClock } from "../../runtime/clock.js";
 import { createLogger } from "../../runtime/logger.js";
-import { ROOT, type Workspace } from "./harness.js";
+import { atExit, ROOT, type Workspace } from "./harness.js";
 
 const run = promisify(execFile);
 
@@ -30,7 +30,11 @@ export class Kafka {
       dir: string;
       brokers: string[];
     };
-    space.onClose(() => deploy("down", server.dir));
+    const down = atExit(() => spawnSync(script("down"), [server.dir]));
+    space.onClose(async () => {
+      await deploy("down", server.dir);
+      down();
+    });
     return new Kafka(server.dir, server.brokers);
   }
 
@@ -62,6 +66,10 @@ export class Kafka {
   }
 }
 
+function script(command: string): string {
+  return join(ROOT, "deploy", "kafka", command);
+}
+
 async function deploy(command: string, ...args: string[]): Promise<string> {
-  return (await run(join(ROOT, "deploy", "kafka", command), args)).stdout;
+  return (await run(script(command), args)).stdout;
 }

@@ -4,7 +4,7 @@
 import { createServer, type IncomingHttpHeaders } from "node:http";
 import type { AddressInfo } from "node:net";
 import { type Alert, alertId } from "../../../contracts/alert.js";
-import type { Channel, Notification } from "../../../notifier/channel.js";
+import type { Channel, Notification } from "../../../contracts/ports/channel.js";
 import { systemClock } from "../../../runtime/clock.js";
 import { notifyChannels } from "../index.js";
 

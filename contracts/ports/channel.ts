@@ -5,7 +5,7 @@
  * `notification.id` over, so that a repeat can be told from a new one; it ends within a time limit of its own; an
  * error never contains a secret.
  */
-import type { Alert } from "../contracts/alert.js";
+import type { Alert } from "../alert.js";
 
 /** An alert as a notification shows it. */
 export interface NotifiedAlert extends Alert {
