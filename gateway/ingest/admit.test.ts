@@ -167,9 +167,9 @@ for (const [reason, payload, detail, topic] of REFUSED) {
   });
 }
 
-test("every reason code has a case above, but for the one the store gives", () => {
+test("every reason code has a case above, but for those that others give", () => {
   assert.deepEqual(
-    new Set([...REFUSED.map(([reason]) => reason), "store_rejected"]),
+    new Set([...REFUSED.map(([reason]) => reason), "store_rejected", "notification_failed"]),
     new Set<string>(REASON_CODES),
   );
 });
