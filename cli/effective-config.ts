@@ -1,15 +1,18 @@
 /**
  * The configuration as a person reads it: YAML that `--config` takes, with the source of each value beside it.
  *
- * Guarantee: a value whose name says that it is secret, and a password in a URL, is shown as `***`.
+ * Guarantee: shown as `***` are values whose names say that they are secret, values of headers, passwords in URLs, and
+ * of the URLs of notifications all but the host: for some channels the URL is the secret.
  */
 import { Document, isCollection, isMap, isScalar, type Node } from "yaml";
 import type { ExplainedConfig } from "../runtime/config/load.js";
 
 const MASK = "***";
 /** `passwordFile` is no secret: it only says where one is. */
-const SECRET_NAME = /(token|password|passphrase|secret|credentials?|apikey|privatekey)s?$/i;
+const SECRET_NAME =
+  /(token|pass|password|passphrase|secret|credential|authorization|(api|private|routing|access|signing)_?key)s?$/i;
 const URL_PASSWORD = /^([a-z][a-z0-9+.-]*:\/\/[^/?#@:]*):[^/?#@]*@/i;
+const URL_BEHIND_HOST = /^(https?:\/\/[^/?#]+)[/?#].+$/i;
 
 export interface EffectiveSetting {
   /** Dotted path. */
@@ -25,7 +28,8 @@ export function effectiveSettings({ config, sourceOf }: ExplainedConfig): Effect
     Object.entries(node).flatMap(([key, value]: [string, unknown]) => {
       const setting = prefix + key;
       if (isRecord(value) && Object.keys(value).length > 0) return leaves(`${setting}.`, value);
-      return [{ setting, value: masked(key, value), source: sourceOf(setting) }];
+      const inNotifications = prefix.startsWith("notifications.");
+      return [{ setting, value: masked(key, value, inNotifications), source: sourceOf(setting) }];
     });
   return leaves("", config);
 }
@@ -51,13 +55,20 @@ function annotate(node: Node, prefix: string, sourceOf: ExplainedConfig["sourceO
   }
 }
 
-function masked(key: string, value: unknown): unknown {
-  if (Array.isArray(value)) return value.map((item) => masked(key, item));
+function masked(key: string, value: unknown, inNotifications = false): unknown {
+  if (Array.isArray(value)) return value.map((item) => masked(key, item, inNotifications));
   if (isRecord(value)) {
-    return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, masked(name, inner)]));
+    const inner = inNotifications || key === "notifications";
+    // The names of headers say nothing of what is in them.
+    const nameOf = (name: string) => (key === "headers" ? "secret" : name);
+    return Object.fromEntries(
+      Object.entries(value).map(([name, item]) => [name, masked(nameOf(name), item, inner)]),
+    );
   }
   if (typeof value !== "string" || value === "") return value;
-  return SECRET_NAME.test(key) ? MASK : value.replace(URL_PASSWORD, `$1:${MASK}@`);
+  if (SECRET_NAME.test(key)) return MASK;
+  const shown = value.replace(URL_PASSWORD, `$1:${MASK}@`);
+  return inNotifications ? shown.replace(URL_BEHIND_HOST, `$1/${MASK}`) : shown;
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

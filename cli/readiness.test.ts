@@ -73,6 +73,17 @@ test("a check that never answers is a failure, not a wait", async (t) => {
   assert.deepEqual(await answer, ["store: no answer within 5 s"]);
 });
 
+test("while it starts it is not ready, and sluice_ready forgets that afterwards", async () => {
+  const registry = new Registry();
+  const running = { starting: true };
+  const ready = readiness(options({ registry, running }));
+  assert.equal((await ready()).ok, false);
+  assert.match(await registry.metrics(), /sluice_ready\{check="start"\} 0/);
+  running.starting = false;
+  assert.equal((await ready()).ok, true);
+  assert.doesNotMatch(await registry.metrics(), /start/);
+});
+
 test("sluice_ready shows each check", async () => {
   const registry = new Registry();
   readiness(options({ registry, running: {}, store: { check: () => Promise.reject(new Error("away")) } }));

@@ -43,7 +43,10 @@ export function readiness(options: ReadinessOptions): ApiSources["ready"] {
     labelNames: ["check"],
     registers: [options.registry],
     async collect() {
-      for (const { name, ok } of (await ready()).checks) this.set({ check: name }, ok ? 1 : 0);
+      const { checks } = await ready();
+      // A check that is over, such as that of the start, is no longer shown.
+      this.reset();
+      for (const { name, ok } of checks) this.set({ check: name }, ok ? 1 : 0);
     },
   });
   return ready;

@@ -54,6 +54,28 @@ test("what config print prints is a configuration that says the same", async (t)
   assert.deepEqual(parse(second.stdout), parse(first.stdout));
 });
 
+test("config print shows no secret of a notification channel", async (t) => {
+  const space = Workspace.of(t);
+  space.configure(`
+notifications:
+  route: { receiver: night }
+  receivers:
+    - name: night
+      channels:
+        - { type: slack, url: "https://hooks.example.org/services/T0/hush" }
+        - { type: pagerduty, routing_key: hush }
+        - { type: webhook, url: "https://example.org/in?key=hush", secret: hush, headers: { x-who: hush } }
+        - { type: email, password: hush, to: ops@example.org }
+`);
+  for (const more of [[], ["--json"]]) {
+    const { code, stdout, stderr } = await space.command(["config", "print", ...more]);
+    assert.equal(code, 0, stderr);
+    assert.doesNotMatch(stdout, /hush/);
+    for (const shown of ["https://hooks.example.org/***", "ops@example.org"])
+      assert.ok(stdout.includes(shown), shown);
+  }
+});
+
 test("config print refuses a wrong configuration", async (t) => {
   const space = Workspace.of(t);
   space.configure("mqtt: { prot: 1 }");

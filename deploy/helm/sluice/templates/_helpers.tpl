@@ -70,7 +70,7 @@ spec:
         - { name: mqtt, containerPort: 1883 }
         {{- end }}
         - { name: http, containerPort: 8080 }
-      # It answers once Kafka does: waiting for Kafka is no reason to be restarted at once.
+      # Opening a large state may take long.
       startupProbe:
         httpGet: { path: /healthz, port: http }
         periodSeconds: 5
