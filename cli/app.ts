@@ -7,7 +7,7 @@
 import { join } from "node:path";
 import { LiveFeed } from "../api/live-feed.js";
 import { startApi } from "../api/server.js";
-import { hasCode } from "../contracts/errors.js";
+import { hasCode, SluiceError } from "../contracts/errors.js";
 import type { Log } from "../contracts/ports/log.js";
 import { type Gateway, startGateway } from "../gateway/main.js";
 import type { OperatorOptions } from "../processors/engine/device-operator.js";
@@ -107,7 +107,11 @@ async function start(
         onCommit: (committed) => publishLive(live, committed),
       }),
     );
-    await running.processor.start();
+    await running.processor.start().catch((error: unknown) => {
+      if (!hasCode(error, "STATE_LOCKED")) throw error;
+      const message = `another sluice works on ${config.dataDir}: ${error.message}`;
+      throw new SluiceError("STATE_LOCKED", message, { cause: error });
+    });
     lifecycle.add("rules", watchRulesFile(config, running.processor, systemClock, logger));
     if (notify) lifecycle.add("notifier", startNotifications(notify, { log, checkpoints, logger, registry }));
   }

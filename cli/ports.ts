@@ -30,8 +30,14 @@ export interface Plumbing {
 export function openLog({ config, logger, registry }: Plumbing): Promise<Log> {
   const common = { clock: systemClock, logger, ...(registry && { registry }) };
   if (config.log === "embedded") return openEmbeddedLog({ dir: join(config.dataDir, "log"), ...common });
-  const { brokers, clientId, replicationFactor } = config.kafka;
-  return openKafkaLog({ brokers, clientId, ...(replicationFactor && { replicationFactor }), ...common });
+  const { brokers, clientId, replicationFactor, sessionTimeout } = config.kafka;
+  return openKafkaLog({
+    brokers,
+    clientId,
+    sessionTimeoutMs: sessionTimeout,
+    ...(replicationFactor && { replicationFactor }),
+    ...common,
+  });
 }
 
 /** Where rollups go, and where the processor keeps its state. */

@@ -34,7 +34,7 @@ function row({ path, defaultValue, description, env, flag }: Setting): string {
   return `| \`${path}\` | ${shown(path, defaultValue)} | ${description} | \`${env}\`, \`--${flag}\` |\n`;
 }
 
-const DURATION = /(time|timeout|Skew|Lateness|Interval)$/;
+const DURATION = /(time|[tT]imeout|Skew|Lateness|Interval)$/;
 const SIZE = /(bytes|Bytes|maxPayload)$/;
 const UNITS: Record<"ms" | "bytes", readonly [string, number][]> = {
   ms: [

@@ -61,6 +61,11 @@ export const configSchema = z.strictObject({
         .min(1)
         .default("sluice")
         .describe("name of this process in the broker's logs and quotas"),
+      sessionTimeout: durationMs
+        .default(10_000)
+        .describe(
+          "a processor that is silent for so long is taken for dead, and its partitions go to others",
+        ),
       replicationFactor: count
         .nullable()
         .default(null)

@@ -31,14 +31,6 @@ export async function client(
   return mqtt;
 }
 
-/** A client that reconnects and re-sends what has no ack, as mqtt.js does by default. */
-export function persistentClient(space: Workspace, sluice: Sluice, options: IClientOptions = {}): MqttClient {
-  const mqtt = connect(sluice.mqttUrl, { reconnectPeriod: 200, clean: false, ...options });
-  mqtt.on("error", () => {});
-  space.onClose(() => mqtt.endAsync(true));
-  return mqtt;
-}
-
 /** Publishes one message; resolves with its ack. */
 export async function publish(
   mqtt: MqttClient,

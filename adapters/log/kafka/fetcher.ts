@@ -153,12 +153,20 @@ export class Fetcher {
       return;
     }
     const delayMs = Math.min(MAX_DELAY_MS, MIN_DELAY_MS * 2 ** Math.min(this.#failures - 1, 10));
-    this.#logger.warn({ err: error, delayMs }, "fetching from Kafka failed, trying again");
+    this.#tell(error, delayMs);
     this.#metrics.reconnects.inc({ client: "consumer" });
     await this.#cluster.reset();
     await this.#clock.sleep(delayMs, this.#stop.signal).catch((stopped: unknown) => {
       if (!hasCode(stopped, "ABORTED")) throw stopped;
     });
+  }
+
+  /** The first failure in full, then each doubling of their number: a broker that is away for long fills no log. */
+  #tell(error: unknown, delayMs: number): void {
+    const failures = this.#failures;
+    if ((failures & (failures - 1)) !== 0) return;
+    const detail = failures === 1 ? { err: error } : { why: (error as Error).message, failures };
+    this.#logger.warn({ ...detail, delayMs }, "fetching from Kafka failed, trying again");
   }
 }
 
