@@ -1,7 +1,7 @@
 /**
  * MQTT clients and views of a running Sluice for end-to-end tests: a device that publishes, and what came of it.
  */
-import { connect, connectAsync, type IClientOptions, type MqttClient } from "mqtt";
+import { connectAsync, type IClientOptions, type MqttClient } from "mqtt";
 import { openEmbeddedLog } from "../../adapters/log/embedded/index.js";
 import type { Log } from "../../contracts/ports/log.js";
 import type { ReadingRecord } from "../../contracts/reading.js";
