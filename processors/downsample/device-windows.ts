@@ -271,9 +271,8 @@ export class DeviceWindows {
 
   /** Starts of the windows that are not final, rising, per resolution. */
   #startsByLevel(metric: string, series: Series): number[][] {
-    const levels: number[][] = [];
-    for (const window of this.#windows) if (window.holds(metric)) (levels[0] ??= []).push(window.start);
-    levels[0] ??= [];
+    const finest = this.#windows.filter((window) => window.holds(metric)).map((window) => window.start);
+    const levels = [finest];
     for (let level = 1; level < this.#options.resolutions.length; level++) {
       const { sizeMs } = this.#options.resolutions[level]!;
       const partial = series.partials[level];
