@@ -24,7 +24,7 @@ export interface ChartOptions {
 const WIDTH = 720;
 const HEIGHT = 220;
 const LEFT = 64;
-const RIGHT = 12;
+const RIGHT = 30;
 const TOP = 10;
 const BOTTOM = 26;
 

@@ -46,6 +46,8 @@ export type FleetOptions = SimOptionsInput & {
   baseline?: Baseline;
   /** Who measures what, when, in place of the options on devices, rate, duration, faults and anomalies. */
   scenario?: Scenario;
+  /** Called once, before anything is sent, for those who watch the run; `elapsedMs` is its clock. */
+  onStart?: (ledger: Ledger, elapsedMs: () => number) => void;
   /** Called about once a second, and once at the end. */
   onProgress?: (progress: FleetProgress) => void;
   /** Stops sending and ends the run early; the result tells what was sent until then. */
@@ -62,7 +64,7 @@ const PROGRESS_MS = 1_000;
  * system does not allow so many connections
  */
 export async function runFleet(options: FleetOptions): Promise<FleetResult> {
-  const { clock, logger, baseline, onProgress, signal, scenario, ...input } = options;
+  const { clock, logger, baseline, onStart, onProgress, signal, scenario, ...input } = options;
   const sim = simOptionsSchema.parse(input);
   const startedAt = clock.now();
   const plan = planFleet(sim, scenario, startedAt);
@@ -71,6 +73,7 @@ export async function runFleet(options: FleetOptions): Promise<FleetResult> {
   const file = sim.ledgerPath === undefined ? undefined : new LedgerFile(sim.ledgerPath, header);
   const recorder = new Recorder(new Ledger(header), file);
   const fleet = new Fleet(sim, plan, header, recorder, clock, logger);
+  onStart?.(recorder.ledger, () => fleet.elapsedMs());
   try {
     await fleet.run(onProgress ?? (() => undefined), signal);
   } finally {
@@ -145,7 +148,7 @@ class Fleet {
     let seen = 0;
     let seenAtMs = 0;
     while (!signal?.aborted) {
-      const nowMs = this.#elapsedMs();
+      const nowMs = this.elapsedMs();
       this.#startRamped(nowMs);
       this.#storm(nowMs);
       this.#pumpDue(nowMs);
@@ -168,6 +171,11 @@ class Fleet {
 
   async close(): Promise<void> {
     await Promise.all(this.#devices.slice(0, this.#started).map((device) => device.close()));
+  }
+
+  /** Milliseconds since the start of the run. */
+  elapsedMs(): number {
+    return this.#clock.monotonicMs() - this.#beganMs;
   }
 
   unfinished(): number {
@@ -201,7 +209,7 @@ class Fleet {
       paced,
       recorder: this.#recorder,
       clock: this.#clock,
-      elapsedMs: () => this.#elapsedMs(),
+      elapsedMs: () => this.elapsedMs(),
       script: deviceScript({
         ...{ seed, device: index, prefix, boot, count, startTs, signals, metrics, paced, faults, anomalies },
         offsetMs: (n) => beginMs + offsetMs(phaseMs + n * stepMs),
@@ -240,10 +248,6 @@ class Fleet {
     }
   }
 
-  #elapsedMs(): number {
-    return this.#clock.monotonicMs() - this.#beganMs;
-  }
-
   #progress(): FleetProgress {
     let inFlight = 0;
     let connected = 0;
@@ -253,6 +257,6 @@ class Fleet {
     }
     const { sends, acked, ledger } = this.#recorder;
     const errors = this.#errors;
-    return { elapsedMs: this.#elapsedMs(), sends, sent: ledger.size, acked, inFlight, connected, errors };
+    return { elapsedMs: this.elapsedMs(), sends, sent: ledger.size, acked, inFlight, connected, errors };
   }
 }

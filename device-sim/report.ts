@@ -61,6 +61,7 @@ export function reportRows(r: VerifyReport): Row[] {
     ...detectionRows(r),
     latencyRow("publish to ack", r.latency.publishToAck),
     latencyRow("due to ack", r.latency.dueToAck),
+    ...(r.latency.publishToRollup ? [latencyRow("publish to rollup", r.latency.publishToRollup)] : []),
   ];
 }
 
@@ -96,7 +97,7 @@ function detectionRows({ detection }: VerifyReport): Row[] {
 }
 
 function latencyRow(name: string, latency: Latency): Row {
-  if (latency.count === 0) return [name, "-", "no acks"];
+  if (latency.count === 0) return [name, "-", "no samples"];
   const [p50, p90, p99, p999, max] = [latency.p50, latency.p90, latency.p99, latency.p999, latency.max].map(
     (ms) => ms.toFixed(1),
   );

@@ -34,6 +34,8 @@ export interface VerifyOptions {
   alerts?: AlertSource;
   /** Where things stood before the run. Default: what the ledger says; else the topics are read from their start. */
   baseline?: Baseline;
+  /** What was measured during the run, for the report. */
+  freshness?: Latency;
   /** Which rollups to check. Default 10s. */
   resolution?: Resolution;
   /** Wait for rollups until they have not changed for so long. Default 30 s. */
@@ -97,7 +99,7 @@ export interface VerifyReport {
   /** How many messages each fault was done to. */
   faults: Record<keyof typeof LABELS, number>;
   /** Milliseconds from the first publish, and from when the schedule asked for it, to the first ack. */
-  latency: { publishToAck: Latency; dueToAck: Latency };
+  latency: { publishToAck: Latency; dueToAck: Latency; publishToRollup?: Latency };
 }
 
 export const MAX_LISTED = 20;
@@ -129,7 +131,11 @@ export async function verifyLedger(options: VerifyOptions): Promise<VerifyReport
     stats,
     ...(detection && { detection }),
     faults: labelCounts(ledger),
-    latency: { publishToAck: ackLatency(ledger, "sent"), dueToAck: ackLatency(ledger, "due") },
+    latency: {
+      publishToAck: ackLatency(ledger, "sent"),
+      dueToAck: ackLatency(ledger, "due"),
+      ...(options.freshness && { publishToRollup: options.freshness }),
+    },
   };
   report.problems = [...doubts(ledger, report), ...problemsOf(report)];
   report.ok = report.problems.length === 0;
