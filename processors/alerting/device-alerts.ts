@@ -31,10 +31,16 @@ export class DeviceAlerts {
   /** Alerts that fired by rules that are gone: they end with the next reading. */
   #orphans: Alert[] = [];
 
-  constructor(device: string, rules: readonly Rule[], snapshot?: DeviceAlertsSnapshot) {
+  /** @param lastIngestTs when the device was last heard, for rules on silence that did not watch it yet */
+  constructor(
+    device: string,
+    rules: readonly Rule[],
+    snapshot?: DeviceAlertsSnapshot,
+    lastIngestTs?: number,
+  ) {
     this.#device = device;
     this.#rules = rules.filter((rule) => !isSilence(rule));
-    this.#silence = new SilenceAlerts(device, rules.filter(isSilence), snapshot?.silence);
+    this.#silence = new SilenceAlerts(device, rules.filter(isSilence), snapshot?.silence, lastIngestTs);
     for (const [metric, recent, saved] of snapshot?.series ?? []) this.#restore(metric, recent, saved);
     this.#orphans.push(...this.#silence.takeOrphans());
   }

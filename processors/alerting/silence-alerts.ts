@@ -37,7 +37,13 @@ export class SilenceAlerts {
   readonly #all: Watch[] = [];
   #orphans: Alert[];
 
-  constructor(device: string, rules: readonly SilenceRule[], snapshot?: SilenceSnapshot) {
+  /** @param lastIngestTs when the device was last heard, for rules that did not watch it yet */
+  constructor(
+    device: string,
+    rules: readonly SilenceRule[],
+    snapshot?: SilenceSnapshot,
+    lastIngestTs?: number,
+  ) {
     this.#device = device;
     this.#rules = rules.filter((rule) => rule.matchesDevice(device));
     this.#watches = new Map(this.#rules.map((rule) => [rule, new Map()]));
@@ -48,6 +54,7 @@ export class SilenceAlerts {
       if (rule && watches(rule, device, saved.metric)) this.#add({ ...saved, rule });
       else if (saved.active) this.#orphans.push(saved.active);
     }
+    if (lastIngestTs !== undefined) this.#hearNew(lastIngestTs);
   }
 
   get deadline(): number {
@@ -84,6 +91,13 @@ export class SilenceAlerts {
       watches: this.#all.map((watch) => ({ ...watch, rule: watch.rule.name })),
       orphans: [...orphans],
     };
+  }
+
+  #hearNew(lastIngestTs: number): void {
+    for (const [rule, byMetric] of this.#watches) {
+      if (rule.params.watch === "device" && byMetric.size === 0)
+        this.#hear(rule, WHOLE_DEVICE, lastIngestTs, []);
+    }
   }
 
   #add(watch: Watch): void {

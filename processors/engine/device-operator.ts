@@ -57,7 +57,12 @@ export class DeviceOperator {
     this.#device = device;
     this.#options = options;
     this.#windows = new DeviceWindows(device, options, snapshot?.windows);
-    this.#alerts = new DeviceAlerts(device, options.rules, snapshot?.alerts);
+    this.#alerts = new DeviceAlerts(
+      device,
+      options.rules,
+      snapshot?.alerts,
+      snapshot?.lastIngestTs || undefined,
+    );
     if (snapshot) {
       this.#next = snapshot.next;
       this.#readings = snapshot.readings;

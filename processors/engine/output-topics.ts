@@ -28,9 +28,9 @@ interface Found {
 /** Header that names the input record an output came from. */
 export const SOURCE_HEADER = "src";
 
-/** Origin of an output of the input record at `offset`; `n` tells outputs of one record for one topic apart. */
-export function outputOrigin(offset: Offset, n = 0): string {
-  return `${offset}#${n}`;
+/** Origin of an output of the input record at `offset`; `what` tells outputs of one record for one topic apart. */
+export function outputOrigin(offset: Offset, what = ""): string {
+  return `${offset}#${what}`;
 }
 
 /** Origin of an output that comes with time alone: its own identity. */

@@ -231,8 +231,9 @@ export class PartitionTask {
       this.#deadlines.add(reading.deviceId, operator.silenceDeadline);
       this.#changed.add(reading.deviceId);
     }
-    for (const [n, alert] of alerts.entries())
-      this.#alert(outputOrigin(record.offset, n), alert, this.#logTime);
+    // By what they are and not by number: other rules may be in force when the record is taken again.
+    for (const alert of alerts)
+      this.#alert(outputOrigin(record.offset, `${alert.id}/${alert.state}`), alert, this.#logTime);
   }
 
   /** Fires what is due by this ingest time, in the order of the deadlines. */

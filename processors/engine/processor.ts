@@ -112,8 +112,10 @@ export class Processor {
     return this.#subscription ? undefined : "not subscribed";
   }
 
-  /** Puts other rules in force, each partition at its next commit. */
+  /** Puts other rules in force, each partition at its next commit; nothing is done when they mean the same. */
   async useRules(rules: readonly Rule[]): Promise<void> {
+    const versions = (list: readonly Rule[]) => list.map(({ version }) => version).join();
+    if (versions(rules) === versions(this.#operator.rules)) return;
     this.#operator = { ...this.#operator, rules };
     const tasks = [...this.#running.values()];
     await Promise.all(
@@ -258,7 +260,7 @@ export class Processor {
         running.mutex.run(async () => {
           // What an earlier commit has not finished comes first.
           await this.#commit(running);
-          if (await this.#tick(partition, running.task)) await this.#commit(running);
+          if (await this.#tick(partition, running)) await this.#commit(running);
         }),
       );
       for (const result of await Promise.allSettled(commits)) {
@@ -268,13 +270,25 @@ export class Processor {
   }
 
   /** At the end of the log the wall clock stands in for its time: a silent device adds nothing to it. */
-  async #tick(partition: number, task: PartitionTask): Promise<boolean> {
+  async #tick(partition: number, { task, stop }: Running): Promise<boolean> {
     const nowMs = this.#options.clock.now() - SILENCE_GRACE_MS;
-    if (!task.silenceDue(nowMs)) return false;
-    const ranges = await this.#options.log.ranges(TOPICS.readings);
-    if (ranges.find((range) => range.partition === partition)?.next !== task.next) return false;
+    if (stop.signal.aborted || !task.silenceDue(nowMs)) return false;
+    const end = await this.#endOf(partition);
+    if (stop.signal.aborted || end !== task.next) return false;
     await this.#guarded(partition, () => task.tick(nowMs));
     return true;
+  }
+
+  /** Undefined while the log is away: then nobody can say that it has ended. */
+  async #endOf(partition: number): Promise<Offset | undefined> {
+    try {
+      const ranges = await this.#options.log.ranges(TOPICS.readings);
+      return ranges.find((range) => range.partition === partition)?.next;
+    } catch (error) {
+      if (!hasCode(error, "LOG_UNAVAILABLE")) throw error;
+      this.#logger.warn({ err: error, partition }, "cannot see the end of the log: silence is judged later");
+      return undefined;
+    }
   }
 
   /** Subscribes again whenever the subscription ends with an error that passes by itself. */
