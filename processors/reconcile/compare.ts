@@ -35,6 +35,7 @@ export interface CompareOptions {
 const ALERT_FIELDS = [
   "state",
   "startedAt",
+  "correctedStartedAt",
   "updatedAt",
   "resolvedAt",
   "value",
