@@ -122,6 +122,19 @@ export function isSilence(rule: Rule): rule is SilenceRule {
   return rule.detector === SILENCE;
 }
 
+const silenceVersions = new WeakMap<readonly Rule[], number>();
+
+/** A number that stands for the rules on silence among these: what was computed under the same ones still holds. */
+export function silenceVersion(rules: readonly Rule[]): number {
+  let version = silenceVersions.get(rules);
+  if (version === undefined) {
+    const versions = rules.filter(isSilence).map((rule) => rule.version);
+    version = hash("sha256", versions.join(), "buffer").readUInt32LE(0);
+    silenceVersions.set(rules, version);
+  }
+  return version;
+}
+
 /**
  * The rules in force when the configuration names none. The learned detector on every series wakes somebody only at
  * four times the distance at which it calls a reading unusual (score = ratio / (1 + ratio)); and a device that has

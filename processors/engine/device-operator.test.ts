@@ -5,7 +5,7 @@ import { hasCode } from "../../contracts/errors.js";
 import { type ReadingRecord, readingId } from "../../contracts/reading.js";
 import { DEFAULT_RESOLUTIONS } from "../../contracts/window.js";
 import { compileRule, ruleSchema } from "../alerting/rules.js";
-import { DeviceOperator } from "./device-operator.js";
+import { DeviceOperator, HEADER_BYTES } from "./device-operator.js";
 
 const T0 = Date.UTC(2026, 0, 1);
 const OPTIONS = {
@@ -47,10 +47,12 @@ test("state of another version, or of other windows, is refused: it is rebuilt f
   operator.step(0, reading(0), []);
   operator.flush();
   const bytes = operator.save();
-  const older = packr.pack({ ...packr.unpack(bytes), v: 0 });
+  const [header, body] = [bytes.subarray(0, HEADER_BYTES), bytes.subarray(HEADER_BYTES)];
+  const older = Buffer.concat([header, packr.pack({ ...packr.unpack(body), v: 0 })]);
   const corrupt = (error: unknown) =>
     hasCode(error, "STATE_CORRUPT") && /state of device d1/.test(error.message);
   assert.throws(() => DeviceOperator.load("d1", OPTIONS, older), corrupt);
+  assert.doesNotThrow(() => DeviceOperator.load("d1", OPTIONS, bytes));
   assert.throws(() => DeviceOperator.load("d1", OPTIONS, Buffer.from("rubbish")), corrupt);
   assert.throws(() => DeviceOperator.load("d1", OPTIONS, bytes.subarray(0, bytes.length / 2)), corrupt);
   const halfHours = { ...OPTIONS, resolutions: [{ name: "30m", sizeMs: 1_800_000 }] };

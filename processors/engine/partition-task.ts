@@ -257,8 +257,7 @@ export class PartitionTask {
     if (!this.#deadlines) return;
     for (const [key, bytes] of this.#restored!.entries()) {
       if (key === TASK_KEY) continue;
-      const { silenceDeadline } = DeviceOperator.load(key, this.#operatorOptions, bytes);
-      this.#deadlines.add(key, silenceDeadline);
+      this.#deadlines.add(key, DeviceOperator.savedSilenceDeadline(key, this.#operatorOptions, bytes));
     }
   }
 
