@@ -106,6 +106,37 @@ export const alertSchema = z.object({
   lower: z.number().optional(),
   upper: z.number().optional(),
   summary: z.string().describe("One sentence for the person who is woken"),
+  ruleVersion: z.string().optional().describe("Short hash of the rule's definition at the time"),
+  labels: z.record(z.string(), z.string()).optional(),
+  annotations: z.record(z.string(), z.string()).optional().describe("Texts of the rule, filled in"),
+  firedAt: epochMs(
+    "When it had held for as long as the rule asks; absent when that was startedAt",
+  ).optional(),
+  corrected: z.literal(true).optional().describe("Late readings changed the interval"),
+  correctedStartedAt: epochMs("Where the interval begins by what came late").optional(),
+  flapping: z.literal(true).optional().describe("It stays until it has been quiet for a while"),
+  endedBy: z.literal("rule removed").optional().describe("Why it ended, where no reading cleared it"),
+  readings: z
+    .array(z.tuple([z.number(), z.number()]))
+    .optional()
+    .describe("The latest readings when it fired: [epoch milliseconds, value]"),
+  related: z
+    .array(
+      z.object({
+        metric: z.string(),
+        rule: z.string(),
+        ts: epochMs("Event time of the reading that scored"),
+        value: z.number(),
+        score: z.number(),
+        alarm: z.boolean(),
+      }),
+    )
+    .optional()
+    .describe("Other series of the device that were unusual at about the same time"),
+  before: z
+    .object({ count: z.number().int(), lastStartedAt: epochMs("Start of the latest of them").optional() })
+    .optional()
+    .describe("Earlier alerts of this rule on this series"),
 });
 
 export const alertListSchema = z.object({ alerts: z.array(alertSchema) });
@@ -124,6 +155,7 @@ export const deadLetterSchema = z.object({
   payload: z.string().describe("Raw bytes as base64, cut to 16 KiB"),
   text: z.string().nullable().describe("The same bytes as text; null when they are not UTF-8"),
   payloadBytes: z.number().int().describe("Length of the payload as it was sent"),
+  retriedAt: epochMs("When it was retried and became readings").optional(),
 });
 
 export const deadLetterListSchema = z.object({

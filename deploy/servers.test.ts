@@ -10,13 +10,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { Kafka, logLevel } from "kafkajs";
+import { repoRoot } from "../testkit/repo-root.js";
 
-// Compiled, this file is in dist/deploy; the scripts stay where they are.
-const own = fileURLToPath(new URL(".", import.meta.url));
-const here = existsSync(join(own, "kafka", "up.mjs")) ? own : join(own, "..", "..", "deploy");
+const here = join(repoRoot, "deploy");
 const run = promisify(execFile);
 const limitMs = 60_000;
 

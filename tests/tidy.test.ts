@@ -7,12 +7,8 @@ import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
 import { test } from "node:test";
-import { fileURLToPath } from "node:url";
+import { repoRoot as root } from "../testkit/repo-root.js";
 
-const root = join(
-  dirname(fileURLToPath(import.meta.url)),
-  import.meta.url.includes("/dist/") ? "../.." : "..",
-);
 const MAX_LINES = 400;
 
 /** Which folders a folder may import from, besides itself. Tests are free. */

@@ -49,8 +49,11 @@ async function latestDeadLetters(log: Log, limit: number): Promise<ApiDeadLetter
       }
     }
   }
-  letters.sort((a, b) => b.ingestTs - a.ingestTs || b.offset - a.offset);
-  return { deadLetters: letters.slice(0, limit), unreadable };
+  // A retry that went well adds a second record of the same id: the later one holds.
+  const retried = new Set(letters.filter(({ retriedAt }) => retriedAt !== undefined).map(({ id }) => id));
+  const shown = letters.filter(({ id, retriedAt }) => retriedAt !== undefined || !retried.has(id));
+  shown.sort((a, b) => b.ingestTs - a.ingestTs || b.offset - a.offset);
+  return { deadLetters: shown.slice(0, limit), unreadable };
 }
 
 /** A topic that was never made holds nothing. */

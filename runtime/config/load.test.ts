@@ -3,13 +3,12 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { hasCode } from "../../contracts/errors.js";
+import { repoRoot } from "../../testkit/repo-root.js";
 import { type LoadOptions, loadConfig } from "./load.js";
 import { configurationReference } from "./reference.js";
 import { SETTINGS } from "./settings.js";
 
-const packageRoot = new URL(import.meta.url.includes("/dist/") ? "../../../" : "../../", import.meta.url);
 const dir = mkdtempSync(join(tmpdir(), "sluice-config-"));
 after(() => rmSync(dir, { recursive: true }));
 
@@ -95,7 +94,7 @@ test("a file that is no mapping or not YAML is refused", () => {
 });
 
 test("docs/configuration.md is what the schema says (npm run docs:config writes it)", () => {
-  const file = fileURLToPath(new URL("docs/configuration.md", packageRoot));
+  const file = join(repoRoot, "docs", "configuration.md");
   assert.equal(readFileSync(file, "utf8"), configurationReference());
 });
 

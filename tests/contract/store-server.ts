@@ -6,9 +6,10 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { repoRoot } from "../../testkit/repo-root.js";
 
 const run = promisify(execFile);
-const deploy = new URL("../../deploy/", import.meta.url).pathname;
+const deploy = join(repoRoot, "deploy");
 
 export interface Server {
   url: string;

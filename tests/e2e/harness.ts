@@ -8,23 +8,18 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
+import { repoRoot } from "../../testkit/repo-root.js";
 
 export const WAIT_LIMIT_MS = 120_000;
 
-/** The folder of package.json, whether this file runs as source or compiled. */
-export const ROOT = packageFolder(dirname(fileURLToPath(import.meta.url)));
+export const ROOT = repoRoot;
 const MAIN = join(ROOT, "dist", "cli", "main.js");
-
-function packageFolder(dir: string): string {
-  return existsSync(join(dir, "package.json")) ? dir : packageFolder(dirname(dir));
-}
 
 /** Repeats `probe` until it gives something. The last error of a failing probe is part of the message. */
 export async function until<T>(

@@ -2,12 +2,13 @@
  * For tests only: a real broker from deploy/kafka, and what the log port cannot do to it.
  */
 import { execFile, spawnSync } from "node:child_process";
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
 import { promisify } from "node:util";
 import kafkajs, { type Admin } from "kafkajs";
+import { repoRoot } from "../../../../testkit/repo-root.js";
 
 const run = promisify(execFile);
-const deploy = fileURLToPath(new URL("../../../../deploy/kafka/", import.meta.url));
+const deploy = `${join(repoRoot, "deploy", "kafka")}/`;
 
 /** Why no broker can be started here; undefined when one can. Never a reason to skip in continuous integration. */
 export function missingForKafka(): string | undefined {
