@@ -7,7 +7,9 @@ import type { Broker } from "kafkajs";
 import { hasCode, SluiceError } from "../../../contracts/errors.js";
 import type { Clock } from "../../../contracts/ports/clock.js";
 import type { Offset, PartitionRange } from "../../../contracts/ports/log.js";
+import { systemClock } from "../../../runtime/clock.js";
 import type { ClusterHandle } from "./client.js";
+import { protocolError } from "./errors.js";
 
 /** @throws SluiceError LOG_UNKNOWN_TOPIC, LOG_UNAVAILABLE */
 export async function ranges(cluster: ClusterHandle, topic: string): Promise<PartitionRange[]> {
@@ -57,19 +59,33 @@ export async function offsetForTime(
   return offset < 0 ? next : offset;
 }
 
-/** Metadata is cached: after a leader moved, the first request goes to the wrong broker. */
+const LEADER_TRIES = 20;
+const LEADER_WAIT_MS = 100;
+
+/**
+ * Metadata is cached: after a leader moved, the first request goes to the wrong broker. A new topic's leader may not
+ * know of its office yet: that takes a moment.
+ */
 async function retryOnStaleLeader<T>(
   cluster: ClusterHandle,
   topic: string,
   work: () => Promise<T>,
 ): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    if (!hasCode(error, "LOG_UNAVAILABLE")) throw error;
-    await cluster.partitions(topic, { fresh: true });
-    return work();
+  for (let tries = 1; ; tries++) {
+    try {
+      return await work();
+    } catch (error) {
+      const settling = isLeaderMissing(error) && tries < LEADER_TRIES;
+      if (!hasCode(error, "LOG_UNAVAILABLE") || (tries > 1 && !settling)) throw error;
+      if (tries > 1) await systemClock.sleep(LEADER_WAIT_MS);
+      await cluster.partitions(topic, { fresh: true });
+    }
   }
+}
+
+function isLeaderMissing(error: unknown): boolean {
+  const type = protocolError(error);
+  return type === "NOT_LEADER_FOR_PARTITION" || type === "LEADER_NOT_AVAILABLE";
 }
 
 function unknownPartition(topic: string, partition: number): SluiceError {
