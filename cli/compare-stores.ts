@@ -9,16 +9,19 @@ import { openEmbeddedState } from "../adapters/store/embedded/index.js";
 import { SluiceError } from "../contracts/errors.js";
 import type { Log } from "../contracts/ports/log.js";
 import type { Store } from "../contracts/ports/store.js";
-import { ROLLUP_FIELDS, type Rollup, rollupKey } from "../contracts/rollup.js";
+import { type Rollup, rollupKey } from "../contracts/rollup.js";
 import { TOPICS } from "../contracts/topics.js";
+import type { Resolution } from "../contracts/window.js";
 import { replay } from "../processors/engine/replay.js";
+import { compareRollups } from "../processors/reconcile/compare.js";
 import { systemClock } from "../runtime/clock.js";
 import type { Config } from "../runtime/config/schema.js";
 import type { Logger } from "../runtime/logger.js";
 import { operatorOptions } from "./app.js";
 import { printLine } from "./output.js";
-import { openStore } from "./ports.js";
+import { openStore, resolutionsOf } from "./ports.js";
 import type { Server } from "./servers.js";
+import { writeAll } from "./write-all.js";
 
 /** How long a server may take to show what it accepted. */
 const VISIBLE_WITHIN_MS = 60_000;
@@ -42,8 +45,8 @@ export async function compareStores(
       ["QuestDB", quest],
       ["InfluxDB", live],
     ] as const) {
-      await assertEqual(name, store, expected);
-      printLine(`${name.padEnd(9)} holds the same ${expected.length} rollups, field by field`);
+      await assertEqual(name, store, expected, resolutionsOf(config));
+      printLine(`${name.padEnd(9)} holds the same ${expected.size} rollups, field by field`);
     }
   } finally {
     await live.close();
@@ -59,7 +62,7 @@ async function replayInto(
   log: Log,
   logger: Logger,
   stores: readonly Store[],
-): Promise<Rollup[]> {
+): Promise<Map<string, Rollup>> {
   const rollups = new Map<string, Rollup>();
   const ranges = await log.ranges(TOPICS.readings);
   await replay({
@@ -68,46 +71,27 @@ async function replayInto(
     ranges: ranges.map(({ partition, earliest, next }) => ({ partition, from: earliest, to: next })),
     write: async (batch) => {
       for (const rollup of batch.rollups) rollups.set(rollupKey(rollup), rollup);
-      for (const store of stores) {
-        const rejected = await store.write(batch);
-        if (rejected.length > 0)
-          throw new SluiceError("STORE_REJECTED", `${rejected[0]!.reason}: ${rejected[0]!.line}`);
-      }
+      for (const store of stores) await writeAll(store, batch);
     },
   });
-  return [...rollups.values()];
+  return rollups;
 }
 
-async function assertEqual(name: string, store: Store, expected: readonly Rollup[]): Promise<void> {
+async function assertEqual(
+  name: string,
+  store: Store,
+  expected: ReadonlyMap<string, Rollup>,
+  resolutions: readonly Resolution[],
+): Promise<void> {
   const deadline = systemClock.monotonicMs() + VISIBLE_WITHIN_MS;
+  const range = { store, resolutions, fromMs: 0, toMs: Number.MAX_SAFE_INTEGER };
   for (;;) {
-    const difference = await firstDifference(store, expected);
-    if (difference === undefined) return;
-    if (systemClock.monotonicMs() > deadline)
+    const [first] = await compareRollups(expected, range);
+    if (!first) return;
+    if (systemClock.monotonicMs() > deadline) {
+      const difference = `${first.key} ${first.field}: ${first.store}, not ${first.log}`;
       throw new SluiceError("LEDGER_MISMATCH", `${name} differs: ${difference}`);
+    }
     await systemClock.sleep(500);
   }
-}
-
-async function firstDifference(store: Store, expected: readonly Rollup[]): Promise<string | undefined> {
-  const series = new Map<string, Rollup[]>();
-  for (const row of expected) {
-    const key = `${row.device}/${row.metric}/${row.resolution}`;
-    const rows = series.get(key);
-    if (rows) rows.push(row);
-    else series.set(key, [row]);
-  }
-  for (const rows of series.values()) {
-    const { device, metric, resolution } = rows[0]!;
-    const stored = await store.rollups({ device, metric, resolution, from: 0, to: Number.MAX_SAFE_INTEGER });
-    const byStart = new Map(stored.map((row) => [row.start, row]));
-    for (const row of rows) {
-      const found = byStart.get(row.start);
-      const field = ROLLUP_FIELDS.find((name) => found?.[name] !== row[name]);
-      if (field) return `${rollupKey(row)} ${field}: ${found?.[field]}, not ${row[field]}`;
-    }
-    if (stored.length !== rows.length)
-      return `${device}/${metric}/${resolution}: ${stored.length} windows, not ${rows.length}`;
-  }
-  return undefined;
 }

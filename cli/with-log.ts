@@ -8,15 +8,13 @@ import { createLogger } from "../runtime/logger.js";
 import { openLog, topicSpecs } from "./ports.js";
 import { configOf } from "./settings.js";
 
-/** Commands talk on stdout: only problems are logged. */
-const QUIET = { fatal: "fatal", error: "error", silent: "silent", debug: "debug", trace: "trace" } as const;
-
 export async function withLog<T>(
   command: Command,
   work: (log: Log, config: Config) => Promise<T>,
 ): Promise<T> {
   const config = configOf(command);
-  const level = config.logLevel === "info" || config.logLevel === "warn" ? "warn" : QUIET[config.logLevel];
+  // Commands talk on stdout: of what happens beside, only problems are told.
+  const level = config.logLevel === "info" ? "warn" : config.logLevel;
   const log = await openLog({ config, logger: createLogger(level) });
   try {
     await log.ensureTopics(topicSpecs(config));

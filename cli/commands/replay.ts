@@ -20,6 +20,7 @@ import { openStore } from "../ports.js";
 import { withSettings } from "../settings.js";
 import { type Point, parsePoint } from "../time-or-offset.js";
 import { withLog } from "../with-log.js";
+import { writeAll } from "../write-all.js";
 
 interface ReplayCommand {
   from: string;
@@ -61,7 +62,7 @@ async function run(options: ReplayCommand, log: Log, config: Config): Promise<vo
       write: async (batch) => {
         const wanted = from.kind === "time" ? since(batch, from.ms) : batch;
         for (const rollup of wanted.rollups) rollups.set(rollupKey(rollup), rollup);
-        await writeAll(target?.store, wanted);
+        if (target) await writeAll(target.store, wanted);
       },
     });
     progress.clear();
@@ -125,12 +126,6 @@ function openTarget(into: string, config: Config): { store: Store; close(): Prom
     "CONFIG_INVALID",
     `--into: ${into} is none of embedded:DIR, influxdb:URL, questdb:URL, none`,
   );
-}
-
-async function writeAll(store: Store | undefined, batch: StoreBatch): Promise<void> {
-  const rejected = (await store?.write(batch)) ?? [];
-  if (rejected.length > 0)
-    throw new SluiceError("STORE_REJECTED", `${rejected[0]!.reason}: ${rejected[0]!.line}`);
 }
 
 /** One value for all rollups: two replays of one range give the same. */

@@ -54,9 +54,10 @@ export async function compare(expected: Recomputed, options: CompareOptions): Pr
     : differences;
 }
 
-async function compareRollups(
+/** Holds rollups alone against the store. @throws SluiceError STORE_UNAVAILABLE */
+export async function compareRollups(
   expected: ReadonlyMap<string, Rollup>,
-  options: CompareOptions,
+  options: Omit<CompareOptions, "compareAlerts">,
 ): Promise<Difference[]> {
   const { store, fromMs: from, toMs: to, onProgress } = options;
   const bySeries = new Map<string, Map<number, Rollup>>();
@@ -79,7 +80,7 @@ async function compareRollups(
 /** Series of the log, and those the store has for a device: a row that no reading explains must be found too. */
 async function seriesNames(
   expected: ReadonlyMap<string, Rollup>,
-  options: CompareOptions,
+  options: Pick<CompareOptions, "store" | "resolutions">,
 ): Promise<Set<string>> {
   const names = new Set<string>();
   for (const rollup of expected.values()) names.add(seriesName(rollup));
